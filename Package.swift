@@ -131,7 +131,7 @@ let package = Package(
             dependencies: ["Verdicts", "Report", "Recipes", "Compute", "Support"],
             path: "Tests/Support",
             swiftSettings: swiftSettings),
-        tests("Support", ["Support"]),
+        tests("Support", ["Support", "TestSupport"]),
         tests("Statistics", ["Statistics", "TestSupport"], exclude: ["Golden"]),
         .target(
             name: "EmulatedTiles", dependencies: ["CCompute"], path: "Tests/EmulatedTiles",

@@ -27,8 +27,9 @@ missing_packages() {
 # Installs missing packages, as root or through sudo. Does not ask for root if none is missing.
 install_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-        die 78 "apt is missing, and this script installs packages with it; on a system other than Debian or" \
-            "Ubuntu, install Open MPI, OpenSSL and cminpack with their headers, and run 'swift build -c release'."
+        die 78 "apt-get: is not in PATH, and this script installs packages with it; on a system other than" \
+            "Debian or Ubuntu, install Open MPI, OpenSSL and cminpack with their headers, and run" \
+            "'swift build -c release'."
     fi
     local missing
     missing=$(missing_packages | tr '\n' ' ')
@@ -37,8 +38,8 @@ install_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null ||
-            die 78 "Only root can install ${missing% }; run 'apt-get install ${missing% }' as root, then this" \
-                "script again."
+            die 78 "sudo: is not in PATH, and only root can install packages; run" \
+                "'apt-get install ${missing% }' as root, then this script again."
         as_root=(sudo)
         say "this needs root, so sudo may ask for your password"
     fi
@@ -51,21 +52,21 @@ install_packages() {
             --no-install-recommends $missing; } >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         rm -f "$log"
-        die 69 "apt could not install ${missing% } (the end of its output is above); check the network and" \
-            "the package sources, then run this script again."
+        die 69 "apt-get: cannot install ${missing% } (its last lines are above); check the network and the" \
+            "package sources, then run this script again."
     fi
     rm -f "$log"
 }
 
 require_swift() {
     command -v swift >/dev/null ||
-        die 78 "PATH has no swift; install Swift 6.1 or later from https://swift.org/install, add it to PATH" \
-            "and run this script again."
+        die 78 "swift: is not in PATH; install Swift 6.1 or later from https://swift.org/install, and add it to" \
+            "PATH."
     local version
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
     case $version in
     6.[1-9]* | [7-9].* | [1-9][0-9].*) ;;
-    *) die 78 "Swift ${version:-of an unknown version} is too old; install 6.1 or later from https://swift.org/install." ;;
+    *) die 78 "swift: is version ${version:-unknown}; install 6.1 or later from https://swift.org/install." ;;
     esac
 }
 
@@ -77,8 +78,8 @@ build() {
     if ! swift build -c release --package-path "$root" "$@" >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
-        die 70 "The build failed (the compiler's output is above); correct the code, or check the network if a" \
-            "package could not be fetched."
+        die 70 "swift build: failed; correct the errors above, or check the network if a package cannot be" \
+            "fetched."
     fi
     rm -f "$log"
 }

@@ -170,7 +170,7 @@ check_components() {
         if [[ $value == ^* ]] || ! grep -q "^$framework " <<<"$known"; then continue; fi
         for name in ${value//,/ }; do
             grep -qxF "$framework $name" <<<"$known" ||
-                fail 78 "Open MPI has no \"$name\" for $framework; unset OMPI_MCA_$framework or correct it."
+                fail 78 "OMPI_MCA_$framework: Open MPI has no component \"$name\"; correct or unset it."
         done
     done < <(compgen -e | sed -n 's/^OMPI_MCA_\([a-z]*\)$/\1/p')
 }

@@ -384,7 +384,7 @@ sub verdict {
             . ($setting ? "correct or unset $setting." : 'set TMPDIR to a writable folder.'));
     }
     if ($text =~ /component was not found.*?Framework: (\S+) Component: (\S+)/) {
-        return conclude(78, "Open MPI has no \"$2\" for $1; unset OMPI_MCA_$1 or correct it.");
+        return conclude(78, "OMPI_MCA_$1: Open MPI has no component \"$2\"; correct or unset it.");
     }
     return conclude(78, 'a host has GNU coreutils older than 8.31, whose env cannot block signals; set '
         . 'OMPI_MCA_orte_launch_agent=orted.') if "$last_line $text" =~ /unrecognized option '--block-signal/;

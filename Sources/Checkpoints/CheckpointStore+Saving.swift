@@ -12,6 +12,8 @@ package struct CheckpointFile {
     package let name: String
     package let content: Content
 
+    /// Creates a file of a checkpoint.
+    ///
     /// - Parameter name: a name without a slash, such as `model.safetensors`.
     package init(name: String, _ content: Content) {
         self.name = name

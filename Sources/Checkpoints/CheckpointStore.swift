@@ -9,6 +9,8 @@ package struct CheckpointStore: Sendable {
     /// The number of checkpoints to keep, including the newest; 0 keeps all.
     package let keep: Int
 
+    /// Creates a store that keeps the newest `keep` checkpoints, or all of them if `keep` is 0.
+    ///
     /// - Parameter folder: the folder, which is created when the first checkpoint is saved.
     /// - Throws: `.configuration` if `keep` is neither 0 nor at least 2.
     package init(folder: String, keep: Int) throws(Failure) {

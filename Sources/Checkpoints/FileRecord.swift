@@ -1,4 +1,3 @@
-import Glibc
 import Support
 
 /// The size and the SHA-256 of a file, which reveal damage to it.

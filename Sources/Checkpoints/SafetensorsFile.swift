@@ -1,5 +1,4 @@
 import Compute
-import Glibc
 import Support
 
 #if _endian(big)
@@ -15,14 +14,14 @@ package struct SafetensorsFile: ~Copyable {
     package let tensors: [StoredTensor]
     /// The free-form strings of the header.
     package let metadata: [String: String]
-    private let memory: MappedMemory
+    private let memory: MappedFile
     private let dataStart: Int
 
     /// Opens a file and checks its header against all rules of the format.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`, `.badData`.
     package init(opening path: String) throws(Failure) {
-        let memory = try MappedMemory(mapping: path)
+        let memory = try MappedFile(mapping: path)
         let header = try SafetensorsHeader(parsing: memory.bytes, path: path)
         self.path = path
         tensors = header.tensors
@@ -134,52 +133,5 @@ package struct SafetensorsFile: ~Copyable {
         if let extra = tensors.first(where: { !expected.contains($0.name) }) {
             throw failure("has a tensor \"\(extra.name)\" that the model lacks")
         }
-    }
-}
-
-/// The content of a file as mapped, read-only memory.
-private struct MappedMemory: ~Copyable {
-    let bytes: UnsafeRawBufferPointer
-
-    /// - Throws: `.missingInput`, `.inputOutput`.
-    init(mapping path: String) throws(Failure) {
-        let file = try Descriptor(reading: path)
-        let size = try file.size()
-        guard size > 0 else {
-            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-            return
-        }
-        guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.number, 0),
-            memory != MAP_FAILED
-        else { throw .systemCall("read", path) }
-        bytes = UnsafeRawBufferPointer(start: memory, count: size)
-    }
-
-    /// Calls a closure with a range in pieces. The pages of each are released after it, which keeps
-    /// the file from adding to the resident memory.
-    func forEachPiece<Problem: Error>(
-        of range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Problem) -> Void
-    ) throws(Problem) {
-        let pieceBytes = 4 << 20
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: pieceBytes) {
-            let piece = start..<min(range.upperBound, start + pieceBytes)
-            defer { release(piece) }
-            try body(UnsafeRawBufferPointer(rebasing: bytes[piece]))
-        }
-    }
-
-    /// Releases the pages of a range from memory; they can be read again from the file.
-    func release(_ range: Range<Int>) {
-        guard let base = bytes.baseAddress, !range.isEmpty else { return }
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let start = range.lowerBound / page * page
-        madvise(
-            UnsafeMutableRawPointer(mutating: base) + start, range.upperBound - start,
-            MADV_DONTNEED)
-    }
-
-    deinit {
-        guard let base = bytes.baseAddress else { return }
-        munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
     }
 }

@@ -109,7 +109,7 @@ package final class GradientReducer {
     private var stack: LaneStack
     private var buckets: GradientBuckets
     private var local: LocalReduction
-    /// Nil on one host, and on ranks that own no segment.
+    /// The exchange with other hosts; nil on one host and on ranks that own no segment.
     private var exchange: HostExchange?
     private let parameterExchange: ParameterExchange?
     private let reduced: [SharedCounter]

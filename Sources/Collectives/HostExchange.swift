@@ -61,7 +61,11 @@ final class HostExchange {
         static let count = 4
     }
 
-    /// At most `slots` buckets are under way at once; `communicator` carries no other messages.
+    /// Creates the exchange of this host's sums with the other hosts.
+    ///
+    /// - Parameters:
+    ///   - communicator: a communicator that carries no other messages.
+    ///   - slots: the maximum number of buckets that are under way at once.
     init(
         communicator: Communicator, memory: HostMemory, local: LocalReduction,
         hostNodes: [[Range<Int>]], tree: ReductionTree, partition: BucketPartition, segment: Int,

@@ -11,7 +11,9 @@ package struct HostTopology: Sendable, Equatable {
     /// This rank's index among the ranks of its host.
     package let localRank: Int
 
-    /// `hostOfRank` identifies each rank's host by an arbitrary number.
+    /// Creates the topology as `rank` sees it.
+    ///
+    /// - Parameter hostOfRank: an arbitrary number for each rank that identifies its host.
     package init(hostOfRank: [Int], rank: Int) {
         var hosts: [[Int]] = []
         var places: [Int: Int] = [:]

@@ -80,6 +80,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
     private var allRequests: [RankRequests] = []
     private var loads: [RankLoad] = []
 
+    /// Creates an exchange between the ranks of a communicator, and allocates its memory.
     package init(communicator: Communicator, tree: ReductionTree) {
         self.communicator = communicator
         self.tree = tree

@@ -30,7 +30,9 @@ final class ParameterExchange {
     /// does not buffer the messages.
     private static let bucketsAhead = 2
 
-    /// `communicator` carries no other messages.
+    /// Creates the exchange of updated parameters.
+    ///
+    /// - Parameter communicator: a communicator that carries no other messages.
     init(
         communicator: Communicator, memory: HostMemory, partition: BucketPartition, yields: Bool
     ) {

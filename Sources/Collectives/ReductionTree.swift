@@ -9,6 +9,7 @@ package struct ReductionTree: Sendable, Equatable {
     /// The number of leaves.
     package let laneCount: Int
 
+    /// Creates the tree over `laneCount` lanes, at least one.
     package init(laneCount: Int) {
         precondition(laneCount >= 1, "a reduction tree has at least one lane")
         self.laneCount = laneCount

@@ -9,6 +9,8 @@ struct SpinWait {
     private let spins: Int
     private var checks = 0
 
+    /// Creates a wait without checks.
+    ///
     /// - Parameter yields: whether ranks outnumber cores, so that a tight loop delays them.
     init(yields: Bool) { spins = yields ? 4 : 2000 }
 

@@ -8,12 +8,13 @@ struct ResultFolder {
 
     init(_ path: String) { self.path = RunFolder(path).path }
 
+    /// Checks that the folder can be created.
+    ///
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if one of its parent folders is a
     ///   file.
     private func requireFree() throws(Failure) {
         guard path.isEmpty || !FileSystem.exists(path) || FileSystem.isEmptyFolder(path) else {
-            throw .file(
-                .usage, path, "exists and is never overwritten", remedy: "give --out a new folder")
+            throw .taken(path, remedy: "give --out a new folder")
         }
         try RunFolder(path).requireFree()
     }

@@ -1,5 +1,5 @@
 import COpenMPI
-import Foundation
+import Glibc
 import Support
 import Synchronization
 
@@ -114,7 +114,7 @@ extension Communicator {
         }
         // If every rank arrives here, the job can end in order, without a message from Open MPI.
         if isAgreed || size == 1, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {
-            Foundation.exit(failure.code.rawValue)
+            Glibc.exit(failure.code.rawValue)
         }
         abort(failure.code)
     }

@@ -1,5 +1,5 @@
 import COpenMPI
-import Foundation
+import Glibc
 import Support
 
 /// A group of ranks that exchange messages, with errors returned rather than fatal.
@@ -67,6 +67,6 @@ package struct Communicator: @unchecked Sendable {
     package func abort(_ code: Failure.Code) -> Never {
         _ = MPI_Abort(handle, code.rawValue)
         // MPI_Abort may return while the launcher is still killing the job.
-        Foundation.exit(code.rawValue)
+        Glibc.exit(code.rawValue)
     }
 }

@@ -81,7 +81,7 @@ extension MPIEnvironment {
         func failure(_ contradiction: String, remedy: String) -> Failure {
             let least = value == count ? "" : "at least "
             return .variable(
-                variable, "\(value)",
+                variable, value,
                 "means that a launcher started \(least)\(count) tasks, but \(contradiction)",
                 remedy: remedy)
         }
@@ -126,7 +126,7 @@ extension MPIEnvironment {
     }()
 
     /// Returns whether a process accepts connections at the address, which is one of this machine,
-    /// in a text such as "12.0;tcp4://127.0.0.1:43305".
+    /// such as "12.0;tcp4://127.0.0.1:43305".
     private static func answers(at uri: String) -> Bool {
         guard let scheme = uri.firstRange(of: "://"), let colon = uri.lastIndex(of: ":"),
             scheme.upperBound < colon
@@ -145,9 +145,10 @@ extension MPIEnvironment {
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         // A server that is too busy to accept within this time exists too.
-        var patience = timeval(tv_sec: 5, tv_usec: 0)
+        var sendTimeout = timeval(tv_sec: 5, tv_usec: 0)
         setsockopt(
-            descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+            descriptor, SOL_SOCKET, SO_SNDTIMEO, &sendTimeout, socklen_t(MemoryLayout<timeval>.size)
+        )
         return connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 || errno == EINPROGRESS
     }
 

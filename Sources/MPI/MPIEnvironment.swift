@@ -1,5 +1,5 @@
 import COpenMPI
-import Foundation
+import Glibc
 import Support
 
 /// The MPI library between `MPI_Init_thread` and `MPI_Finalize`; a process has at most one.

@@ -29,7 +29,7 @@ package final class StallWatch: @unchecked Sendable {
 
     private let communicator: Communicator
     private let hosts: [String]
-    private let patience: Int
+    private let reportSeconds: Int
     private let report: @Sendable (String) -> Void
     private let ending = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
@@ -42,7 +42,7 @@ package final class StallWatch: @unchecked Sendable {
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
-        patience = try communicator.agree { () throws(Failure) in
+        reportSeconds = try communicator.agree { () throws(Failure) in
             guard let text = ProcessInfo.processInfo.environment["LOCKSTEP_STALL_SECONDS"] else {
                 return Self.defaultSeconds
             }
@@ -74,7 +74,7 @@ package final class StallWatch: @unchecked Sendable {
     private func watch() {
         var inquiries: Int64 = 0
         var nextReport = firstReport
-        var nextDisk = Int64(patience)
+        var nextDisk = Int64(reportSeconds)
         while !ends(within: .milliseconds(500)) {
             if communicator.size > 1 { answerInquiries() }
             let own = RankActivity.now
@@ -87,7 +87,7 @@ package final class StallWatch: @unchecked Sendable {
                             + "check its disk."
                     )
                 } else if own.activity == .computing {
-                    nextDisk = Int64(patience)
+                    nextDisk = Int64(reportSeconds)
                 }
                 continue
             }
@@ -106,7 +106,7 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     private var firstReport: Int64 {
-        Int64(patience + communicator.rank * Self.staggerSeconds)
+        Int64(reportSeconds + communicator.rank * Self.staggerSeconds)
     }
 
     /// Waits and returns whether the watch must end.
@@ -178,13 +178,13 @@ package final class StallWatch: @unchecked Sendable {
 
     /// Returns the sentence that names the ranks for which all others wait.
     private func sentence(_ answers: [Int: RankActivity], waited: Int64) -> String {
-        let silent = (0..<communicator.size).filter { answers[$0] == nil }
+        let unresponsive = (0..<communicator.size).filter { answers[$0] == nil }
         let busy = answers.filter { $0.value != .waiting }.keys.sorted()
         let head = "no step has ended for \(waited) s: "
-        if !silent.isEmpty {
+        if !unresponsive.isEmpty {
             return head
-                + "\(list(silent)) \(silent.count == 1 ? "does" : "do") not respond; continue a "
-                + "stopped process with kill -CONT, or end the run and resume it."
+                + "\(list(unresponsive)) \(unresponsive.count == 1 ? "does" : "do") not respond; "
+                + "continue a stopped process with kill -CONT, or end the run and resume it."
         }
         if let first = busy.first, let activity = answers[first] {
             return head

@@ -30,9 +30,9 @@ final class StartWatch: Sendable {
                 remedy: "set one such as 60")
         }
         let seconds = given ?? Self.defaultSeconds
-        let patience = seconds + (MPIEnvironment.launchedRank == 0 ? 0 : Self.staggerSeconds)
+        let waitSeconds = seconds + (MPIEnvironment.launchedRank == 0 ? 0 : Self.staggerSeconds)
         Thread.detachNewThread { [self] in
-            watch(stopRequested, naming: seconds, patience: patience)
+            watch(stopRequested, naming: seconds, waitSeconds: waitSeconds)
         }
     }
 
@@ -45,7 +45,7 @@ final class StartWatch: Sendable {
     }
 
     private func watch(
-        _ stopRequested: () -> Bool, naming seconds: Double, patience: Double
+        _ stopRequested: () -> Bool, naming seconds: Double, waitSeconds: Double
     ) {
         let clock = ContinuousClock()
         let start = clock.now
@@ -56,7 +56,7 @@ final class StartWatch: Sendable {
             if let request, now - request > .seconds(Self.graceSeconds), claim() {
                 _exit(Failure.Code.requeue.rawValue)
             }
-            if now - start > .seconds(patience), claim() {
+            if now - start > .seconds(waitSeconds), claim() {
                 Self.failure(after: seconds).endProcess()
             }
             usleep(50_000)

@@ -10,6 +10,7 @@ package struct TokenBatch: @unchecked Sendable {
     /// The number of the first sequence in the global batch, for dropout.
     package let firstSequence: Int
 
+    /// Creates a batch of (B, T) tokens, which the caller keeps in memory.
     package init(
         inputs: UnsafePointer<Int32>, targets: UnsafePointer<Int32>, firstSequence: Int = 0
     ) {

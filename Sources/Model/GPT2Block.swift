@@ -14,14 +14,14 @@ struct GPT2Block: Block {
 
     struct Layout: BlockLayout {
         let attentionNorm: LayerNorm.Layout
-        /// c_attn: (C, 3C), queries, keys and values side by side.
+        /// The projection `c_attn` (C, 3C) to queries, keys and values.
         let qkv: Projection
-        /// attn.c_proj: (C, C).
+        /// The projection `attn.c_proj` (C, C) of the heads' outputs.
         let attentionProjection: Projection
         let feedForwardNorm: LayerNorm.Layout
-        /// c_fc: (C, 4C).
+        /// The projection `c_fc` (C, 4C) to the hidden layer.
         let up: Projection
-        /// mlp.c_proj: (4C, C).
+        /// The projection `mlp.c_proj` (4C, C) from the hidden layer.
         let down: Projection
 
         init(_ configuration: GPTConfiguration, layer: Int, in arena: inout ArenaLayout) {

@@ -16,6 +16,7 @@ package final class Generator {
     private let buffer: Buffer<Float>
     private var context: [Int32] = []
 
+    /// Creates a generator and plans its memory for one token at a time.
     package init(
         _ configuration: GPTConfiguration, parameters: Parameters, engine: ComputeEngine
     ) {

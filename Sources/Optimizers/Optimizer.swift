@@ -71,7 +71,7 @@ package struct Optimizer: Sendable {
         rule = updateRule(for: configuration, count: shard.count)
     }
 
-    /// The state besides `step` that a checkpoint keeps. Loading a checkpoint writes into these
+    /// The state that a checkpoint keeps in addition to `step`. Loading a checkpoint writes into these
     /// buffers.
     package var states: [State] { rule.states }
 

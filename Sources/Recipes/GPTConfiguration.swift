@@ -5,7 +5,7 @@ package struct GPTConfiguration: Sendable, Equatable {
     /// The architectures that can be trained; `Model` has a block for each.
     package static let architectures = ["gpt2"]
     /// The name of one of `architectures`.
-    package var architecture = "gpt2"
+    package var architecture = Self.architectures[0]
     /// The number of transformer blocks (L).
     package var layers = 4
     /// The number of attention heads in a block (H); divides `width`.
@@ -33,6 +33,11 @@ package struct GPTConfiguration: Sendable, Equatable {
 
     package init() {}
 
+    /// The architectures in quotation marks, for messages.
+    static var architectureChoice: String {
+        architectures.map { "\"\($0)\"" }.joined(separator: " or ")
+    }
+
     /// Checks that a model of this shape can be built.
     ///
     /// - Throws: `Failure` (configuration) that names the key, its value and the nearest valid
@@ -42,7 +47,9 @@ package struct GPTConfiguration: Sendable, Equatable {
             Self.architectures.contains(architecture),
             or: .key(
                 "[model] architecture", "\"\(architecture)\"",
-                "must be \"gpt2\", the only architecture so far", remedy: "write \"gpt2\""))
+                "must be \(Self.architectureChoice)"
+                    + (Self.architectures.count == 1 ? ", the only architecture so far" : ""),
+                remedy: "write \(Self.architectureChoice)"))
         // The limits are far above trainable sizes, and low enough that no product overflows.
         let sizes = [
             ("layers", layers, 4095), ("heads", heads, 65_535), ("width", width, 1 << 20),

@@ -3,6 +3,7 @@ import Support
 
 /// An axis of a chart: its quantity, scale and number style.
 package struct ChartAxis: Sendable {
+    /// The spacing of the values along an axis.
     package enum Scale: String, Sendable {
         case linear, log
     }

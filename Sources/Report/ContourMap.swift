@@ -3,6 +3,7 @@ import Support
 /// The levels of a quantity over a plane, with paths on it, such as the loss around a trained model
 /// and the path that training took.
 package struct ContourMap: ChartDescription {
+    /// A line through the plane, such as the path of a run.
     package struct Path: Sendable {
         package var name: String
         package var points: [(x: Double, y: Double)]
@@ -15,6 +16,8 @@ package struct ContourMap: ChartDescription {
 
     package let chart: Chart
 
+    /// Creates a map of contour lines.
+    ///
     /// - Parameters:
     ///   - grid: the values; a value that is not finite counts as the greatest.
     ///   - quantity: the quantity of the values; a log scale spaces the levels by ratio.

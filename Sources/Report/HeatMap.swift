@@ -2,6 +2,7 @@ import Support
 
 /// A value for each pair of two choices, such as the loss over learning rate and batch.
 package struct HeatMap: ChartDescription {
+    /// The result at a pair of choices.
     package enum Cell: Sendable, Equatable {
         case value(Double)
         /// The pair was tried without a finite result.
@@ -16,6 +17,8 @@ package struct HeatMap: ChartDescription {
 
     package let chart: Chart
 
+    /// Creates a map of cells with colors and texts.
+    ///
     /// - Parameters:
     ///   - columns: the quantity of the columns, and the name of each column.
     ///   - rows: the quantity of the rows, and the name of each row from top to bottom.

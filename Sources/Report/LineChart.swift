@@ -17,7 +17,9 @@ package struct LineChart: ChartDescription {
         }
     }
 
+    /// The points of one quantity and their style.
     package struct Series: Sendable {
+        /// The way a series is drawn.
         package enum Style: String, Sendable {
             /// A line; intervals are a band around it.
             case line
@@ -54,6 +56,8 @@ package struct LineChart: ChartDescription {
             self.lineWidth = lineWidth
         }
 
+        /// Creates a series.
+        ///
         /// - Parameter color: the index of the color in the theme's palette.
         package init(
             _ name: String, _ style: Style = .line, points: [Point], color: Int? = nil,
@@ -78,6 +82,8 @@ package struct LineChart: ChartDescription {
 
     package let chart: Chart
 
+    /// Creates a chart of series over a common axis.
+    ///
     /// - Parameter height: the height of the plot in pixels.
     package init(
         title: String, sentence: String, x: ChartAxis, y: ChartAxis, series: [Series],

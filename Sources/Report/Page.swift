@@ -11,6 +11,7 @@ package struct Page: Sendable {
         self.sections = sections
     }
 
+    /// A part of a page: a title, paragraphs and items below them.
     package struct Section: Sendable {
         package var title: String
         /// The paragraphs before the items.
@@ -24,6 +25,7 @@ package struct Page: Sendable {
         }
     }
 
+    /// A chart, a table or a box of a section.
     package enum Item: Sendable {
         case chart(Chart)
         case table(Table)
@@ -36,7 +38,9 @@ package struct Page: Sendable {
         }
     }
 
+    /// A note, which a page shows in a box.
     package enum Note {
+        /// The urgency of a note, which decides its color and its first word.
         package enum Kind: String, Sendable, CaseIterable {
             case information, warning, problem
 
@@ -54,6 +58,7 @@ package struct Page: Sendable {
 
 /// A conclusion, which the page shows in a box.
 package struct Verdict: Sendable {
+    /// The conclusion on a rule, which decides the color of the box.
     package enum Kind: String, Sendable, CaseIterable {
         case holds, fails, undecided
     }

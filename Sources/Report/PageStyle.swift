@@ -53,7 +53,7 @@ enum PageStyle {
         td span { white-space: nowrap; }
         .left { text-align: left; }
         .right { text-align: right; }
-        .emphasised td { background: var(--raised); font-weight: 600; }
+        .emphasized td { background: var(--raised); font-weight: 600; }
         .note, .verdict {
           margin: 24px 0; padding: 14px 18px; background: var(--raised);
           border-left: 4px solid var(--tone, var(--muted)); border-radius: 2px;
@@ -80,7 +80,7 @@ enum PageStyle {
           .wide thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
           .wide tr { padding: 8px; border-bottom: 1px solid var(--faint); }
           .wide tr:first-child { border-top: 1px solid var(--muted); }
-          .wide .emphasised { background: var(--raised); }
+          .wide .emphasized { background: var(--raised); }
           .wide td { padding: 2px 0; border: 0; text-align: right; overflow: hidden; }
           .wide td:first-child { font-weight: 600; }
           .wide td:empty { display: none; }
@@ -96,7 +96,7 @@ enum PageStyle {
           .scroll { overflow: visible; background: none; }
           th, td { overflow-wrap: normal; padding: 5px 8px; }
           table { font-size: 9pt; }
-          .note, .verdict, .emphasised td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+          .note, .verdict, .emphasized td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
           #tooltip, .save { display: none; }
         }
         """

@@ -17,6 +17,8 @@ package struct PlanesChart: ChartDescription {
 
     package let chart: Chart
 
+    /// Creates a chart with a map of each plane.
+    ///
     /// - Parameters:
     ///   - quantity: the quantity of the values; a log scale spaces the levels by ratio. A value
     ///     that is not finite counts as the greatest.

@@ -1,6 +1,6 @@
 import Support
 
-/// The color of a series, by what it stands for.
+/// The color of a series, which depends on the kind of its values.
 package enum SeriesColor: Sendable, Equatable {
     /// A color of the theme's palette, for things without an order, such as runs and rules.
     case palette(Int)

@@ -2,6 +2,7 @@ import Support
 
 /// Horizontal bars of amounts that add up to a total, such as the parts of a step's time.
 package struct StackedChart: ChartDescription {
+    /// A bar with an amount for each part.
     package struct Bar: Sendable {
         package var name: String
         /// The amount of each part.
@@ -15,6 +16,8 @@ package struct StackedChart: ChartDescription {
 
     package let chart: Chart
 
+    /// Creates a chart of stacked bars.
+    ///
     /// - Parameters:
     ///   - parts: the names of the parts, from the first to the last of a bar.
     ///   - quantity: the quantity of the amounts, from zero up.

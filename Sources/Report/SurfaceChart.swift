@@ -4,6 +4,8 @@ import Support
 package struct SurfaceChart: ChartDescription {
     package let chart: Chart
 
+    /// Creates a chart of a surface.
+    ///
     /// - Parameters:
     ///   - grid: the values; a value that is not finite leaves a hole.
     ///   - quantity: the quantity of the heights, on a linear scale; values are clamped to its

@@ -5,6 +5,7 @@ package struct Table: Sendable {
         case left, right
     }
 
+    /// A column with its header.
     package struct Column: Sendable {
         package var title: String
         package var alignment: Alignment
@@ -15,6 +16,7 @@ package struct Table: Sendable {
         }
     }
 
+    /// A row with a cell for each column.
     package struct Row: Sendable {
         package var cells: [String]
         package var isEmphasized: Bool
@@ -63,7 +65,7 @@ package struct Table: Sendable {
                 return "<td class=\"\(column.alignment.rawValue)\"\(title)\(role("cell"))>"
                     + "\(Self.html(text, column.alignment))</td>"
             }
-            let emphasis = row.isEmphasized ? " class=\"emphasised\"" : ""
+            let emphasis = row.isEmphasized ? " class=\"emphasized\"" : ""
             return "<tr\(emphasis)\(role("row"))>\(cells.joined())</tr>"
         }
         // A box that scrolls must be reachable by keyboard, and then needs a name.

@@ -1,4 +1,3 @@
-import Glibc
 import Support
 
 /// The JavaScript that draws Vega 5 specifications, assembled from Debian's libjs-vega.

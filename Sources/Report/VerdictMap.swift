@@ -2,6 +2,7 @@ import Support
 
 /// A verdict for each pair of two choices, such as a rule and a batch.
 package struct VerdictMap: ChartDescription {
+    /// The verdict on a pair of choices.
     package struct Cell: Sendable, Equatable {
         /// The verdict, or nil if the pair was not judged.
         package var kind: Verdict.Kind?
@@ -16,6 +17,8 @@ package struct VerdictMap: ChartDescription {
 
     package let chart: Chart
 
+    /// Creates a map of verdicts.
+    ///
     /// - Parameters:
     ///   - columns: the quantity of the columns, and the name of each column.
     ///   - rows: the quantity of the rows, and the name of each row from top to bottom.

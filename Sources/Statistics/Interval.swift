@@ -5,6 +5,7 @@ package struct Interval: Sendable, Equatable {
     /// The share of repetitions in which such an interval contains the true value, such as 0.95.
     package let level: Double
 
+    /// Creates an interval; `lower` is at most `upper`, and the level lies between 0 and 1.
     package init(lower: Double, upper: Double, level: Double) {
         precondition(lower <= upper, "an interval's lower end is not above its upper end")
         precondition(level > 0 && level < 1, "a level lies between 0 and 1")
@@ -32,6 +33,7 @@ package struct Interval: Sendable, Equatable {
         Interval(lower: lower - length, upper: upper + length, level: level)
     }
 
+    /// Returns whether a value lies in the interval, including its ends.
     package func contains(_ value: Double) -> Bool { lower <= value && value <= upper }
 
     /// Returns the interval of an increasing function of the estimated value, such as `exp`.

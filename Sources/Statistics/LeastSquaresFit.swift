@@ -50,6 +50,7 @@ package struct Noise: Sendable, Equatable {
     package let variance: Double
     package let degreesOfFreedom: Int
 
+    /// Creates an estimate from at least one degree of freedom.
     package init(variance: Double, degreesOfFreedom: Int) {
         precondition(variance >= 0 && degreesOfFreedom >= 1, "a variance that was estimated")
         self.variance = variance

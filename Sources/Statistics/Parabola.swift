@@ -65,33 +65,4 @@ package struct Parabola: Sendable, Equatable {
         let vertex = center - fit.parameters[1] / (2 * fit.parameters[2])
         return vertex.isFinite ? vertex : nil
     }
-
-    /// Returns the vertex with its interval by Fieller 1954: the x at which a slope of zero is not
-    /// rejected.
-    ///
-    /// The slope at v is b + 2 a v, whose variance is a quadratic in v, so the x with a slope
-    /// within t standard errors of zero lie between the roots of a quadratic. The interval is nil
-    /// if the noise is unknown, or if the curvature's interval contains zero, so that no x is
-    /// rejected.
-    ///
-    /// - Parameter noise: another estimate of the noise; nil for the residuals'.
-    package func vertexEstimate(noise: Noise? = nil, level: Double) -> Estimate? {
-        guard let vertex else { return nil }
-        guard let noise = noise ?? fit.noise else { return Estimate(vertex) }
-        let covariance = fit.covariance(noise)
-        let t = StudentT.twoSided(level: level, degreesOfFreedom: noise.degreesOfFreedom)
-        let (b, a) = (fit.parameters[1], fit.parameters[2])
-        // (b + 2 a v)^2 = t^2 (Vbb + 4 v Vab + 4 v^2 Vaa), as p v^2 + q v + r = 0.
-        let p = 4 * (a * a - t * t * covariance[2][2])
-        let q = 4 * (a * b - t * t * covariance[1][2])
-        let r = b * b - t * t * covariance[1][1]
-        let discriminant = q * q - 4 * p * r
-        guard p > 0, discriminant >= 0 else { return Estimate(vertex) }
-        let root = discriminant.squareRoot()
-        return Estimate(
-            vertex,
-            interval: Interval(
-                lower: center + (-q - root) / (2 * p), upper: center + (-q + root) / (2 * p),
-                level: level))
-    }
 }

@@ -1,5 +1,6 @@
 /// The rows of comma-separated values (RFC 4180).
 package struct CSVText {
+    /// A row and its place in the file.
     package struct Row {
         /// The number of the line on which the row starts, from 1.
         package let line: Int

@@ -75,6 +75,23 @@ extension Failure {
         .about(code, path, problem, remedy: remedy)
     }
 
+    /// Returns the failure of new output whose path is taken: `PATH: already exists; remedy.`
+    package static func taken(_ path: String, code: Code = .usage, remedy: String) -> Failure {
+        .file(code, path, "already exists", remedy: remedy)
+    }
+
+    /// Returns the missing-input failure of a folder without the result of a command:
+    /// `PATH: holds no result; remedy.`
+    ///
+    /// - Parameters:
+    ///   - result: the noun for the result, such as "run".
+    ///   - command: the command that writes such results, such as "train".
+    package static func holdsNo(_ result: String, _ path: String, command: String) -> Failure {
+        .file(
+            .missingInput, path, "holds no \(result)",
+            remedy: "give the folder that `lockstep \(command)` was given as --out")
+    }
+
     /// Returns the failure after the path of the file that holds its key:
     /// `PATH: [section] key = value: problem; remedy.`
     package func inFile(_ path: String) -> Failure { Failure(code, "\(path): \(sentence)") }
@@ -110,10 +127,18 @@ extension Failure {
         .about(code, "\(key) = \(value)", problem, remedy: remedy)
     }
 
-    /// Returns a configuration failure that concerns an environment variable:
-    /// `NAME = value: problem; remedy.`
+    /// Returns a configuration failure that concerns the text of an environment variable:
+    /// `NAME = "value": problem; remedy.`
     package static func variable(
         _ name: String, _ value: String, _ problem: String, remedy: String
+    ) -> Failure {
+        .about(.configuration, "\(name) = \(jsonQuoted(value))", problem, remedy: remedy)
+    }
+
+    /// Returns a configuration failure that concerns the number in an environment variable:
+    /// `NAME = value: problem; remedy.`
+    package static func variable(
+        _ name: String, _ value: Int, _ problem: String, remedy: String
     ) -> Failure {
         .about(.configuration, "\(name) = \(value)", problem, remedy: remedy)
     }

@@ -4,6 +4,7 @@ import COpenSSL
 package struct SHA256: ~Copyable {
     private let context: OpaquePointer
 
+    /// Creates the hash of no bytes.
     package init() {
         guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
         else { preconditionFailure("OpenSSL cannot create a SHA-256 context") }

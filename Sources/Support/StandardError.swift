@@ -5,6 +5,7 @@ import Synchronization
 package struct Screen: Sendable {
     private var bar = ""
 
+    /// Creates the state of a screen without a bar.
     package init() {}
 
     private static let erase = "\r\u{1B}[K"

@@ -4,6 +4,8 @@ package struct TextTable: Sendable {
     private let leftColumns: Int
     private var rows: [[String]] = []
 
+    /// Creates a table with headings and no rows.
+    ///
     /// - Parameter leftColumns: the number of leading columns that are aligned left, because they
     ///   hold text; the others are aligned right.
     package init(_ headings: [String], leftColumns: Int) {

@@ -27,7 +27,7 @@ package enum Log {
         guard let level = Logger.Level(rawValue: name.lowercased()) else {
             let names = Logger.Level.allCases.map(\.rawValue)
             throw .variable(
-                "LOCKSTEP_LOG", "\"\(name)\"", "is not a log level",
+                "LOCKSTEP_LOG", name, "is not a log level",
                 remedy: spellingRemedy(
                     for: name, among: names,
                     otherwise: "set one of \(names.joined(separator: ", "))"))
@@ -62,6 +62,8 @@ package struct RankLogHandler: LogHandler {
     private let rank: Int
     private let write: @Sendable (String) -> Void
 
+    /// Creates a handler that labels its lines with the rank.
+    ///
     /// - Parameter write: called with each line, without its line break.
     package init(rank: Int, level: Logger.Level, write: @escaping @Sendable (String) -> Void) {
         metadata = [Self.rankKey: "\(rank)"]

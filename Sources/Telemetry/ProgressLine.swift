@@ -15,6 +15,8 @@ package final class ProgressLine {
     private var schedule: ProgressSchedule
     private var estimator: RateEstimator
 
+    /// Creates the display of an operation that has not begun.
+    ///
     /// - Parameters:
     ///   - title: the name of the operation, such as "training".
     ///   - done: the amount that is done at the start, as in a resumed run.

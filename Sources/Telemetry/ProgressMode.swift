@@ -24,7 +24,7 @@ package enum ProgressMode: String, Sendable, CaseIterable {
         }
         guard let mode = ProgressMode(rawValue: name) else {
             throw .variable(
-                "LOCKSTEP_PROGRESS", "\"\(name)\"", "is not a way to show progress",
+                "LOCKSTEP_PROGRESS", name, "is not a way to show progress",
                 remedy: "set bar, lines or none")
         }
         return mode
@@ -46,6 +46,8 @@ package struct ProgressSchedule: Sendable {
     /// The seconds after which a line is shown even if less than a tenth of the work was done.
     static let lineInterval = 30.0
 
+    /// Creates a schedule that starts at `time`.
+    ///
     /// - Parameters:
     ///   - fraction: the fraction that is done at the start.
     ///   - time: the time in seconds, on the clock that later calls use.

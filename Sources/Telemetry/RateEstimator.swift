@@ -10,6 +10,8 @@ package struct RateEstimator: Sendable {
     private var amount = 0.0
     private var seconds = 0.0
 
+    /// Creates an estimator without reports.
+    ///
     /// - Parameters:
     ///   - done: the amount that is done at the start.
     ///   - time: the time in seconds, on any clock.

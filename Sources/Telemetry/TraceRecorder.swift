@@ -35,6 +35,7 @@ package final class TraceRecorder {
     private var groupStart = 0
     private var longestGroup = 0
 
+    /// Creates a recorder, and allocates and touches memory for `capacity` spans.
     package init(capacity: Int = defaultCapacity) {
         self.capacity = capacity
         // Touching the pages makes them resident before the first span, so that `bytes` is

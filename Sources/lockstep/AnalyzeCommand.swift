@@ -2,7 +2,7 @@ import ArgumentParser
 import Support
 import Sweeps
 
-struct AnalyzeCommand: ParsableCommand {
+struct AnalyzeCommand: OneProcessCommand {
     static let configuration = CommandConfiguration(
         commandName: "analyze",
         abstract: "Analyzes runs: best rates, regrets of the rules, the critical batch.",

@@ -35,7 +35,7 @@ struct BenchStepCommand: ParsableCommand {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
-            "Overrides a key of the size's recipe; can be repeated.",
+            "Override a key of the size's recipe; can be repeated.",
             valueName: "section.key=value"))
     var set: [String] = []
 

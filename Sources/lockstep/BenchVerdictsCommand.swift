@@ -4,7 +4,7 @@ import Support
 import Telemetry
 import Training
 
-struct BenchVerdictsCommand: ParsableCommand {
+struct BenchVerdictsCommand: OneProcessCommand {
     static let configuration = CommandConfiguration(
         commandName: "verdicts",
         abstract: "Measures how often verdicts on simulated sweeps are right.",

@@ -2,6 +2,9 @@ import ArgumentParser
 import Support
 import Training
 
+/// A command that runs in one process. Under mpirun only rank 0 does its work.
+protocol OneProcessCommand: ParsableCommand {}
+
 /// The root of the command line.
 struct Lockstep: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,12 +32,7 @@ struct Lockstep: ParsableCommand {
 
     /// Returns the command's name if it runs in one process, or nil if all ranks take part.
     static func nameIfForOneProcess(_ command: any ParsableCommand) -> String? {
-        switch command {
-        case is TokenizeCommand, is SampleCommand, is AnalyzeCommand, is ReportCommand,
-            is BenchVerdictsCommand:
-            type(of: command).configuration.commandName
-        default: nil
-        }
+        command is any OneProcessCommand ? type(of: command).configuration.commandName : nil
     }
 
     /// Checks that the first argument is a command, unless it is an option.

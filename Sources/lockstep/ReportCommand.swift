@@ -5,7 +5,7 @@ import Support
 import Sweeps
 import Training
 
-struct ReportCommand: ParsableCommand {
+struct ReportCommand: OneProcessCommand {
     static let configuration = CommandConfiguration(
         commandName: "report",
         abstract: "Writes one HTML page about runs or about a sweep.",
@@ -42,8 +42,7 @@ struct ReportCommand: ParsableCommand {
                     + "of them")
         }
         if let out, FileSystem.exists(out) {
-            throw Failure.file(
-                .usage, out, "exists and is never overwritten", remedy: "give --out another name")
+            throw Failure.taken(out, remedy: "give --out another name")
         }
         guard paths.count == 1 || !paths.contains(where: isAlone) else {
             throw Failure.option(

@@ -3,7 +3,7 @@ import Model
 import Support
 import Training
 
-struct SampleCommand: ParsableCommand {
+struct SampleCommand: OneProcessCommand {
     static let configuration = CommandConfiguration(
         commandName: "sample",
         abstract: "Generates text with a trained model.",

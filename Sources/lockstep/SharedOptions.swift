@@ -17,7 +17,7 @@ struct OverridesOption: ParsableArguments {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
-            "Overrides a key of the recipe; can be repeated.", valueName: "section.key=value"))
+            "Override a key of the recipe; can be repeated.", valueName: "section.key=value"))
     var set: [String] = []
 }
 

@@ -5,7 +5,7 @@ import Support
 import Telemetry
 import Training
 
-struct TokenizeCommand: ParsableCommand {
+struct TokenizeCommand: OneProcessCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
         abstract: "Turns text into token files for training.",

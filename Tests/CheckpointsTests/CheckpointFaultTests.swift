@@ -55,7 +55,7 @@ enum Damage: String, CaseIterable, Sendable {
 
 @Suite struct CheckpointFaultTests {
     @Test("a damaged checkpoint falls back to the previous one", arguments: Damage.allCases)
-    func fallsBackToTheOneBefore(_ damage: Damage) throws {
+    func fallsBackToThePreviousOne(_ damage: Damage) throws {
         let run = try Run()
         try run.save(step: 10)
         try run.save(step: 20)
@@ -75,7 +75,7 @@ enum Damage: String, CaseIterable, Sendable {
     }
 
     @Test("every flipped byte of the manifest is noticed")
-    func noticesEveryFlippedByteOfTheManifest() throws {
+    func everyFlippedByteOfTheManifestIsNoticed() throws {
         let run = try Run()
         try run.save(step: 10)
         let path = run.store.path(step: 10) + "/manifest.json"
@@ -93,7 +93,7 @@ enum Damage: String, CaseIterable, Sendable {
     }
 
     @Test("every damaged checkpoint is reported and none is found")
-    func saysWhyOfEachAndFindsNone() throws {
+    func everyDamagedCheckpointIsReported() throws {
         let run = try Run()
         try run.save(step: 10)
         try run.save(step: 20)
@@ -106,7 +106,7 @@ enum Damage: String, CaseIterable, Sendable {
     enum Stage: CaseIterable { case folderMade, halfAFile, filesWritten, manifestWritten, pruning }
 
     @Test("the remains of a killed save are ignored and then removed", arguments: Stage.allCases)
-    func ignoresAndThenRemovesWhatAKilledSaveLeft(_ stage: Stage) throws {
+    func remainsOfAKilledSaveAreRemoved(_ stage: Stage) throws {
         let run = try Run()
         try run.save(step: 10)
         try run.save(step: 20)
@@ -143,7 +143,7 @@ enum Damage: String, CaseIterable, Sendable {
     }
 
     @Test("a folder that cannot be removed causes a warning")
-    func warnsOfWhatItCannotRemove() throws {
+    func unremovableFolderCausesAWarning() throws {
         let run = try Run()
         let stale = run.store.path(step: 5) + ".partial/unexpected"
         try FileManager.default.createDirectory(atPath: stale, withIntermediateDirectories: true)
@@ -155,7 +155,7 @@ enum Damage: String, CaseIterable, Sendable {
     }
 
     @Test("a folder that cannot be written is named")
-    func namesAFolderItCannotWrite() throws {
+    func unwritableFolderIsNamed() throws {
         let folder = try TemporaryFolder()
         let file = folder.path + "/file"
         try write("x".utf8, to: file)
@@ -167,7 +167,7 @@ enum Damage: String, CaseIterable, Sendable {
     }
 
     @Test("a full device is reported")
-    func reportsAFullDevice() throws {
+    func fullDeviceIsReported() throws {
         expectFailure(.inputOutput, "/dev/full", "No space left", "free some space") {
             () throws(Failure) in
             var file = try OutputFile(creating: "/dev/full")
@@ -177,7 +177,7 @@ enum Damage: String, CaseIterable, Sendable {
     }
 
     @Test("an atomic file leaves nothing behind if it fails")
-    func anAtomicFileLeavesNothingBehindWhenItFails() throws {
+    func failedAtomicFileLeavesNothing() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/file"
         try AtomicFile.write("old", to: path)
@@ -198,7 +198,7 @@ enum Damage: String, CaseIterable, Sendable {
     @Test(
         "existing checkpoints survive a full disk",
         .enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
-    func survivesAFullDisk() throws {
+    func checkpointsSurviveAFullDisk() throws {
         try SmallDisk.with(size: "1m") { folder in try fillTheDisk(savingIn: folder) }
     }
 

@@ -112,7 +112,7 @@ final class Run {
     }
 
     @Test("steps of any length are sorted by number")
-    func ordersStepsOfAnyLengthByNumber() throws {
+    func stepsAreSortedByNumber() throws {
         let run = try Run(keep: 0)
         for step in [5, 123_456_789, 99_999_999, 0] { try run.save(step: step) }
         #expect(try run.store.candidates().map(\.step) == [123_456_789, 99_999_999, 5, 0])
@@ -144,7 +144,7 @@ final class Run {
     }
 
     @Test("a new checkpoint is never removed in favor of later, damaged ones")
-    func neverRemovesTheNewOneForLaterOnesThatAreDamaged() throws {
+    func newCheckpointOutlivesDamagedLaterOnes() throws {
         let run = try Run(keep: 2)
         try run.save(step: 10)
         try run.save(step: 20)
@@ -157,7 +157,7 @@ final class Run {
     }
 
     @Test("other files in the folder stay unchanged")
-    func leavesOtherThingsInTheFolderAlone() throws {
+    func otherFilesStayUnchanged() throws {
         let run = try Run(keep: 2)
         try run.save(step: 1)
         let others = [
@@ -176,7 +176,7 @@ final class Run {
     }
 
     @Test("a valid checkpoint of the same state is kept")
-    func keepsAWholeCheckpointOfTheSameState() throws {
+    func validCheckpointOfTheSameStateIsKept() throws {
         let run = try Run()
         try run.save(step: 4)
         let before = try bytes(of: run.store.path(step: 4) + "/manifest.json")
@@ -188,7 +188,7 @@ final class Run {
     }
 
     @Test("a checkpoint of another state is never overwritten")
-    func neverOverwritesAnotherState() throws {
+    func checkpointOfAnotherStateIsKept() throws {
         let run = try Run()
         try run.save(step: 4)
         var manifest = run.manifest(step: 4)
@@ -200,7 +200,7 @@ final class Run {
     }
 
     @Test("a damaged checkpoint is moved aside")
-    func movesADamagedCheckpointAside() throws {
+    func damagedCheckpointIsMovedAside() throws {
         let run = try Run()
         for round in 1...2 {
             try run.save(step: 4)

@@ -3,8 +3,8 @@ import Foundation
 import Recipes
 import Testing
 
-@Suite("The configuration for Transformers")
-struct ConfigurationTests {
+/// Tests of the configuration for Transformers.
+@Suite struct ConfigurationTests {
     /// Returns the configuration of the golden file's shape.
     private func entries(tiesHead: Bool = true, endOfText: UInt32? = 50256) throws -> NSDictionary {
         var shape = GPTConfiguration()

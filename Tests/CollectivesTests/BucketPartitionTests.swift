@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test("full buckets have equal parts", arguments: [(2, 1), (3, 1), (2, 3), (8, 8)])
-    func wholeBucketsHaveEqualParts(segments: Int, hosts: Int) {
+    func fullBucketsHaveEqualParts(segments: Int, hosts: Int) {
         let partition = partition(
             count: 3000 * Self.block, bytes: 1 << 20, segments: segments, hosts: hosts)
         for bucket in partition.buckets.indices.dropFirst() {
@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test("segments of a bucket are contiguous")
-    func segmentsFollowOneAnother() {
+    func segmentsAreContiguous() {
         let partition = partition(count: 70 * Self.block, bytes: 1 << 20, segments: 3, hosts: 2)
         for bucket in partition.buckets.indices {
             let segments = (0..<3).map { partition.segment($0, ofBucket: bucket) }

@@ -22,13 +22,13 @@ import Testing
     }
 
     @Test("only the bucket at the arena's end is shorter")
-    func onlyTheArenasEndIsShort() {
+    func onlyTheLastBucketIsShorter() {
         let ranges = GradientBuckets(count: 112, bucketElements: 32).ranges
         #expect(ranges == [96..<112, 64..<96, 32..<64, 0..<32])
     }
 
     @Test("a bucket is ready when it and all buckets before it are finished")
-    func aBucketIsReadyWhenAllOfItAndAllBeforeItIsFinished() {
+    func bucketsAreReadyInOrder() {
         // The buckets, from the end, are 64..<96, 32..<64 and 0..<32.
         var buckets = GradientBuckets(count: 96, bucketElements: 32)
         #expect(buckets.finish(70..<96) == 0..<0)

@@ -4,7 +4,7 @@ import Testing
 @Suite struct GradientNoiseTests {
     /// The expected values are computed term by term from the definitions.
     @Test("variance and signal equal their definitions")
-    func isWhatTheDefinitionsSay() throws {
+    func varianceAndSignalEqualTheirDefinitions() throws {
         let means: [[Double]] = [[3, -1, 0.5], [1, 2, -2], [0.25, 0, 4], [-1, 1, 1]]
         let count = Double(means.count)
         let mean = (0..<3).map { place in means.reduce(0) { $0 + $1[place] } / count }
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test("one lane gives no estimate")
-    func oneLaneTellsNothing() {
+    func oneLaneGivesNoEstimate() {
         #expect(
             GradientNoise(partSquares: 1, sumSquares: 1, lanes: 1, sequencesPerLane: 8) == nil)
     }

@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test("nodes split at the largest power of two below the count")
-    func splitsAtTheLargestPowerOfTwoBelowTheCount() {
+    func nodesSplitAtTheLargestPowerOfTwo() {
         #expect(ReductionTree.split(0..<2) == 1)
         #expect(ReductionTree.split(0..<3) == 2)
         #expect(ReductionTree.split(0..<8) == 4)
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test("complete nodes are the fewest that cover a rank's lanes", arguments: 1...40)
-    func wholeNodesAreTheFewestThatCover(lanes: Int) {
+    func completeNodesAreTheFewest(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         let all = nodes(0, lanes)
         for size in 1...lanes {
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test("merges after each lane leave the complete nodes on the stack", arguments: 1...40)
-    func mergingAfterEachLaneLeavesTheWholeNodesOnTheStack(lanes: Int) {
+    func mergesLeaveTheCompleteNodesOnTheStack(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         let all = Set(nodes(0, lanes))
         for size in 1...lanes {
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test("additions of the ranks' nodes complete the tree", arguments: 1...40)
-    func additionsOfTheRanksNodesFinishTheTree(lanes: Int) {
+    func additionsCompleteTheTree(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         let values = randomValues(lanes)
         for size in 1...lanes {
@@ -109,7 +109,7 @@ import Testing
     @Test(
         "hosts join the nodes of their ranks and then those of other hosts",
         arguments: [[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0, 2, 2], [0, 1, 2], [1, 0, 0]])
-    func hostsJoinTheirRanksNodesAndThenOneAnothers(hostOfRank: [Int]) {
+    func hostsJoinTheNodesOfTheirRanksFirst(hostOfRank: [Int]) {
         let size = hostOfRank.count
         for lanes in size...24 {
             let tree = ReductionTree(laneCount: lanes)

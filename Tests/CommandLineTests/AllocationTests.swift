@@ -13,12 +13,9 @@ extension CommandLineTests {
                 (2, ["--precision", "bf16", "--emulate-bf16"]),
             ] as [(Int, [String])])
         func aWarmStepAllocatesNothing(ranks: Int, options: [String]) throws {
-            let folder = FileManager.default.temporaryDirectory
-                .appending(path: "lockstep-allocations-\(UUID().uuidString)").path
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true)
-            defer { try? FileManager.default.removeItem(atPath: folder) }
-            let counter = "\(folder)/counter.so"
+            // LD_PRELOAD is a list of words.
+            let folder = try TemporaryFolder(hasSpace: false)
+            let counter = "\(folder.path)/counter.so"
             let compiled = try Launch.run(
                 "clang",
                 [

@@ -55,7 +55,7 @@ extension CommandLineTests {
         }
 
         @Test("missing data are named")
-        func dataThatAreMissing() throws {
+        func missingData() throws {
             let bench = try Workbench()
             for data in [bench.path("none"), bench.path("text.txt")] {
                 let outcome = try bench.lockstep(bench.training(data: data))

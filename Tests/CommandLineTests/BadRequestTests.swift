@@ -45,7 +45,7 @@ extension CommandLineTests {
         }
 
         @Test("missing and damaged recipes are named")
-        func recipesThatAreMissingOrDamaged() throws {
+        func missingAndDamagedRecipes() throws {
             let bench = try Workbench()
             let arguments = ["--data", bench.path("data"), "--out", bench.path("run")]
             for ranks in [0, 2] {
@@ -64,7 +64,7 @@ extension CommandLineTests {
         }
 
         @Test("missing options are named")
-        func optionsThatAreMissing() throws {
+        func missingOptions() throws {
             let bench = try Workbench()
             let recipe = bench.path("recipe.toml")
             expectRefusal(
@@ -148,7 +148,7 @@ extension CommandLineTests {
         }
 
         @Test("help and version are printed without an error")
-        func helpAndVersionAreNoMistakes() throws {
+        func helpAndVersionSucceed() throws {
             let bench = try Workbench()
             let version = try bench.lockstep("--version", ranks: 2)
             #expect(version.status == 0)
@@ -167,7 +167,7 @@ extension CommandLineTests {
             #expect(sweepKeys.status == 0 && sweepKeys.output.contains("target_losses"))
             let fields = try bench.lockstep("train", "--fields", ranks: 2)
             #expect(fields.status == 0)
-            #expect(fields.output.ranges(of: "exposed_reduce_seconds\n").count == 1, "told once")
+            #expect(fields.output.ranges(of: "exposed_reduce_seconds\n").count == 1, "listed once")
         }
 
         /// Examples are pasted line by line, so none may be wrapped at 80 columns.
@@ -200,7 +200,7 @@ extension CommandLineTests {
         }
 
         @Test("data given by a relative name are found from another folder")
-        func relativeNamesMeanTheSameLater() throws {
+        func relativeDataNamesWorkFromOtherFolders() throws {
             let bench = try Workbench()
             let outcome = try Launch.run(
                 "bash",

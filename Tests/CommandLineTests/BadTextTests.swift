@@ -37,7 +37,7 @@ extension CommandLineTests {
                 ["is a folder"])
             expectRefusal(
                 try bench.lockstep("tokenize", bench.path("text.txt"), "--out", bench.path("data")),
-                64, ["never overwritten"])
+                64, ["already exists"])
             expectRefusal(
                 try bench.lockstep(
                     "tokenize", bench.path("text.txt"), "--out", bench.path("text.txt/new")), 74,

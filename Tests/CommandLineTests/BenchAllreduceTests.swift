@@ -18,7 +18,7 @@ extension CommandLineTests {
         @Test(
             "the JSON output has both algorithms for every size",
             arguments: [(2, 1, "fp32"), (4, 2, "bf16"), (3, 3, "fp32")])
-        func jsonHasBothSidesOfEverySize(ranks: Int, hosts: Int, wire: String) throws {
+        func jsonHasBothAlgorithmsForEverySize(ranks: Int, hosts: Int, wire: String) throws {
             let outcome = try run(
                 ranks: ranks, ["--sizes", "64k,4k", "--wire", wire, "--json"],
                 environment: ["LOCKSTEP_RANKS_PER_NODE": "\(ranks / hosts)"])

@@ -17,7 +17,7 @@ extension CommandLineTests {
         @Test(
             "the JSON output has the fields of the peers and the breakdown",
             arguments: [0, 2])
-        func jsonHasThePeersFieldsAndTheBreakdown(ranks: Int) throws {
+        func jsonHasTheFieldsOfThePeers(ranks: Int) throws {
             let count = max(1, ranks)
             let arguments = Self.arguments(ranks: count, ["--json"])
             let outcome =
@@ -90,7 +90,9 @@ extension CommandLineTests {
                 (["--set", "model.context_length=128"], 128, 64),
                 (["--set", "model.context_length=128", "--sequence-length", "100"], 128, 100),
             ])
-        func sequencesAndPositions(more: [String], positions: Int, length: Int) throws {
+        func sequenceLengthAndContextDetermineParameters(
+            more: [String], positions: Int, length: Int
+        ) throws {
             let outcome = try Launch.run(
                 Self.lockstep, Self.arguments(ranks: 1, ["--json"] + more))
             #expect(outcome.status == 0, "\(outcome.errors)")
@@ -107,7 +109,7 @@ extension CommandLineTests {
         }
 
         @Test("recomputation needs less memory for the same loss")
-        func recomputationTakesLessMemoryForTheSameLoss() throws {
+        func recomputationNeedsLessMemory() throws {
             let reports = try [false, true].map { recompute in
                 let outcome = try Launch.run(
                     Self.lockstep,
@@ -160,7 +162,7 @@ extension CommandLineTests {
 
         /// bf16 runs if the processor multiplies it or if emulation is requested.
         @Test("bf16 is refused if it is slow")
-        func bf16IsRefusedWhereItIsSlow() throws {
+        func slowBF16IsRefused() throws {
             let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
             let arguments = Self.arguments(ranks: 1, ["--precision", "bf16", "--json"])
             let outcome = try Launch.run(Self.lockstep, arguments)
@@ -205,7 +207,7 @@ extension CommandLineTests {
         }
 
         @Test("a mistake is reported once for all ranks")
-        func aMistakeIsToldOnceForAllRanks() throws {
+        func mistakesAreReportedOnce() throws {
             let outcome = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "2", "--oversubscribe", "--", Self.lockstep]

@@ -77,7 +77,7 @@ extension CommandLineTests {
         }
 
         @Test("--checkpoint takes a step or best")
-        func otherWordsAreRefused() throws {
+        func otherValuesAreRefused() throws {
             let bench = try Workbench()
             for word in ["newest", "-1", "4.5"] {
                 expectRefusal(

@@ -17,36 +17,8 @@ extension CommandLineTests {
             ])
         func cutOffWhileInUse(reader: Reader, ranks: Int) throws {
             let bench = try Workbench()
-            let long = "training.steps=100000000"
-            var file = bench.path("data/train.bin")
-            let arguments: [String]
-            switch reader {
-            case .train: arguments = bench.training(set: long, "evaluation.every=0")
-            case .findLR:
-                arguments = [
-                    "find-lr", bench.path("recipe.toml"), "--data", bench.path("data"), "--steps",
-                    "1000000",
-                ]
-            case .sweep:
-                try bench.write(
-                    """
-                    recipe = "recipe.toml"
-                    batches = [4]
-                    learning_rates = [1e-3, 2e-3, 3e-3]
-                    seeds = [1]
-                    steps = [100000000]
-                    extend = 0
-                    """, to: "sweep.toml")
-                arguments = [
-                    "sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out",
-                    bench.path("sweep"),
-                ]
-            case .landscape:
-                try bench.train()
-                file = bench.path("data/validation.bin")
-                arguments = ["landscape", bench.path("run"), "--grid", "501"]
-            }
-            let command =
+            let (arguments, file) = try command(of: reader, in: bench)
+            let launcher =
                 ranks == 0
                 ? [Workbench.lockstep]
                 : [
@@ -64,7 +36,7 @@ extension CommandLineTests {
                 """
             let outcome = try Launch.run(
                 "bash",
-                ["-c", script, "bash", file, bench.path("log")] + command + arguments,
+                ["-c", script, "bash", file, bench.path("log")] + launcher + arguments,
                 seconds: 60)
             #expect(outcome.status == 74, "\(outcome.errors)")
             let sentences = outcome.sentences.filter { $0.contains("was truncated") }
@@ -75,6 +47,43 @@ extension CommandLineTests {
                 sentence.contains("\(file): was truncated to 1100 bytes while it was in use; "),
                 "\(sentence)")
             #expect(!outcome.errors.contains("SIGBUS") && !outcome.errors.contains("Bus error"))
+        }
+
+        /// Returns the arguments of a reader's command, and the token file that it reads.
+        private func command(
+            of reader: Reader, in bench: Workbench
+        ) throws -> (arguments: [String], file: String) {
+            let file = bench.path("data/train.bin")
+            switch reader {
+            case .train:
+                let long = bench.training(set: "training.steps=100000000", "evaluation.every=0")
+                return (long, file)
+            case .findLR:
+                return (
+                    ["find-lr", bench.path("recipe.toml"), "--data", bench.data]
+                        + ["--steps", "1000000"], file
+                )
+            case .sweep:
+                try bench.write(
+                    """
+                    recipe = "recipe.toml"
+                    batches = [4]
+                    learning_rates = [1e-3, 2e-3, 3e-3]
+                    seeds = [1]
+                    steps = [100000000]
+                    extend = 0
+                    """, to: "sweep.toml")
+                return (
+                    ["sweep", bench.path("sweep.toml"), "--data", bench.data]
+                        + ["--out", bench.path("sweep")], file
+                )
+            case .landscape:
+                try bench.train()
+                return (
+                    ["landscape", bench.path("run"), "--grid", "501"],
+                    bench.path("data/validation.bin")
+                )
+            }
         }
 
         /// A token outside the vocabulary is refused when it is read, because it is an index in the
@@ -133,7 +142,7 @@ extension CommandLineTests {
 
         /// The data may be the run's own or given with --data.
         @Test("other validation tokens are reported")
-        func otherValidationTokensAreToldOf() throws {
+        func otherValidationTokensAreReported() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.write(String(Workbench.text.reversed()), to: "other.txt")
@@ -155,16 +164,16 @@ extension CommandLineTests {
                 let more = command == "landscape" ? ["--grid", "3"] : []
                 let outcome = try bench.lockstep([command, bench.path("run")] + more, ranks: ranks)
                 #expect(outcome.status == 0, "\(outcome.errors)")
-                let told = outcome.sentences.filter { $0.contains(words) }
-                #expect(told.count == 1, "\(outcome.errors)")
-                #expect(told.first?.hasPrefix("lockstep: warning: ") == true)
-                #expect(told.first?.contains("; give --data") == true)
+                let warnings = outcome.sentences.filter { $0.contains(words) }
+                #expect(warnings.count == 1, "\(outcome.errors)")
+                #expect(warnings.first?.hasPrefix("lockstep: warning: ") == true)
+                #expect(warnings.first?.contains("; give --data") == true)
             }
         }
 
         /// A run and a sweep store the path of their data, so the remedy is to give the new folder.
         @Test("moved data are named with the option that gives their new folder")
-        func movedDataAreAskedFor() throws {
+        func movedDataAreNamed() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.write(

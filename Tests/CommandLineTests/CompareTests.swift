@@ -12,7 +12,7 @@ extension CommandLineTests {
         }
 
         @Test("without PyTorch the remedy is named")
-        func withoutPyTorchItSaysHowToInstallIt() throws {
+        func missingPyTorchIsNamed() throws {
             let outcome = try Self.compare("--sizes", "char", "--pairs", "1")
             #expect(outcome.status == 69)
             #expect(outcome.output.isEmpty)

@@ -35,7 +35,7 @@ extension CommandLineTests {
         @Test(
             "a damaged checkpoint costs the steps since the previous one",
             arguments: Damage.allCases)
-        func fallsBackToTheOneBefore(damage: Damage) throws {
+        func fallsBackToThePreviousOne(damage: Damage) throws {
             let bench = try Workbench()
             try bench.train()
             let whole = try bench.state(6)
@@ -45,8 +45,10 @@ extension CommandLineTests {
             let outcome = try bench.lockstep(
                 "train", "--resume", "--out", bench.path("run"), ranks: ranks)
             #expect(outcome.status == 0, "\(outcome.errors)")
-            let told = outcome.sentences.filter { $0.contains("checkpoint of step 6 rejected") }
-            #expect(told.count == 1 && told[0].contains("trying an earlier one"))
+            let warnings = outcome.sentences.filter {
+                $0.contains("the checkpoint of step 6 is rejected")
+            }
+            #expect(warnings.count == 1 && warnings[0].contains("trying an earlier one"))
             #expect(outcome.errors.contains("resumed from the checkpoint of step 4"))
             #expect(outcome.errors.contains("the 2 steps after step 4 are trained again"))
             // The repeated steps give the same bits, and the damaged checkpoint is kept for
@@ -63,7 +65,7 @@ extension CommandLineTests {
         @Test(
             "a checkpoint of an older program is resumed, or costs the steps since the previous one"
         )
-        func olderPrograms() throws {
+        func checkpointsOfOlderPrograms() throws {
             let bench = try Workbench()
             try bench.train()
             let resume = ["train", "--resume", "--out", bench.path("run")]
@@ -79,12 +81,13 @@ extension CommandLineTests {
             }
             let other = try bench.lockstep(resume)
             #expect(other.status == 0, "\(other.errors)")
-            #expect(other.errors.contains("checkpoint of step 7 rejected"), "\(other.errors)")
+            #expect(
+                other.errors.contains("the checkpoint of step 7 is rejected"), "\(other.errors)")
             #expect(other.errors.contains("the 1 step after step 6 is trained again"))
         }
 
         @Test("a run is not resumed if all checkpoints are damaged", arguments: [0, 2])
-        func whereAllAreDamagedItSaysSo(ranks: Int) throws {
+        func runWithOnlyDamagedCheckpointsIsNotResumed(ranks: Int) throws {
             let bench = try Workbench()
             try bench.train()
             try Damage.truncated.apply(to: 4, in: bench)
@@ -105,7 +108,7 @@ extension CommandLineTests {
 
         /// The message says what is wrong with the checkpoint.
         @Test("a damaged checkpoint that is requested by its step is refused")
-        func evaluatingADamagedOne() throws {
+        func requestedDamagedCheckpointIsRefused() throws {
             let bench = try Workbench()
             try bench.train()
             try Damage.bitFlipped.apply(to: 6, in: bench)
@@ -120,7 +123,7 @@ extension CommandLineTests {
                 ["no checkpoint of step 5; give one of the steps 4, 6"])
             let newest = try bench.lockstep("evaluate", run, "--json")
             #expect(newest.status == 0 && newest.output.contains("\"step\":4,"))
-            #expect(newest.errors.contains("checkpoint of step 6 rejected"))
+            #expect(newest.errors.contains("the checkpoint of step 6 is rejected"))
         }
     }
 }

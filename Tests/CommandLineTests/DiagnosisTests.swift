@@ -30,7 +30,7 @@ extension CommandLineTests {
         }
 
         @Test("a tiny rate is reported once")
-        func aTinyRateIsToldOnce() throws {
+        func tinyRateIsReportedOnce() throws {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(
                 in: bench, "optimizer.learning_rate=1e-7", "training.steps=220")
@@ -47,24 +47,27 @@ extension CommandLineTests {
         }
 
         @Test("a huge rate is reported once", arguments: [("adamw", "1.0"), ("sgd", "50")])
-        func aHugeRateIsToldOnce(optimizer: String, rate: String) throws {
+        func hugeRateIsReportedOnce(optimizer: String, rate: String) throws {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(
                 in: bench, "optimizer.name=\"\(optimizer)\"", "optimizer.learning_rate=\(rate)",
                 "training.steps=120")
-            let told = names(found)
-            #expect(told.contains("strong oscillation") || told.contains("not a number"))
-            #expect(!told.contains("loss not falling") && Set(told).count == told.count)
+            let foundNames = names(found)
+            #expect(
+                foundNames.contains("strong oscillation") || foundNames.contains("not a number"))
+            #expect(
+                !foundNames.contains("loss not falling")
+                    && Set(foundNames).count == foundNames.count)
             #expect((found.first?["step"] as? Int ?? 999) <= 40)
             #expect((found.first?["cause"] as? String)?.contains("too large") == true)
-            #expect(warnings.count >= told.count, "\(warnings)")
+            #expect(warnings.count >= foundNames.count, "\(warnings)")
         }
 
         /// The words are in random order, so the model can learn the words but must memorize their
         /// order. The text and the batches are large enough for the rise to exceed the evaluations'
         /// noise with any seed.
         @Test("overfitting is reported once")
-        func overfittingIsToldOnce() throws {
+        func overfittingIsReportedOnce() throws {
             let bench = try Workbench()
             let words = Set(Workbench.text.split { " \n.,;".contains($0) }).sorted()
             var state: UInt64 = 1
@@ -85,7 +88,7 @@ extension CommandLineTests {
 
         /// The ranks change, and no line appears twice.
         @Test("a resumed run has the diagnoses of an uninterrupted one")
-        func aResumedRunTellsTheSame() throws {
+        func resumedRunHasTheSameDiagnoses() throws {
             let bench = try Workbench()
             let rate = "optimizer.learning_rate=1e-7"
             let warmup = "schedule.warmup_steps=2"
@@ -109,7 +112,7 @@ extension CommandLineTests {
         }
 
         @Test("a healthy training has no diagnosis")
-        func aTrainingThatIsWellIsToldNothing() throws {
+        func healthyTrainingHasNoDiagnosis() throws {
             let bench = try Workbench()
             let (found, warnings) = try diagnose(in: bench, "training.steps=300")
             #expect(found.isEmpty && warnings.isEmpty, "\(found)")

@@ -46,7 +46,7 @@ extension CommandLineTests {
         }
 
         @Test("a run whose last loss is not a number ends with 78", arguments: [0, 2])
-        func theEndIsNotANumber(ranks: Int) throws {
+        func lastLossIsNotANumber(ranks: Int) throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(arguments(bench, "training.steps=3"), ranks: ranks)
             #expect(outcome.status == 78)
@@ -73,7 +73,7 @@ extension CommandLineTests {
             for command in ["evaluate", "sample"] {
                 let newest = try bench.lockstep(command, bench.path("run"))
                 #expect(newest.status == 0, "\(newest.errors)")
-                #expect(newest.errors.contains("checkpoint of step 6 rejected"))
+                #expect(newest.errors.contains("the checkpoint of step 6 is rejected"))
                 expectRefusal(
                     try bench.lockstep(command, bench.path("run"), "--checkpoint", "6"), 65,
                     ["step-00000006/model.safetensors", "is not finite"])
@@ -171,7 +171,9 @@ extension CommandLineTests {
             try poison(bench, step: 6, "optimizer") { $0 = .infinity }
             let resumed = try bench.lockstep("train", "--resume", "--out", bench.path("run"))
             #expect(resumed.status == 0, "\(resumed.errors)")
-            #expect(resumed.errors.contains("checkpoint of step 6 rejected"), "\(resumed.errors)")
+            #expect(
+                resumed.errors.contains("the checkpoint of step 6 is rejected"), "\(resumed.errors)"
+            )
             #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))
         }
 
@@ -193,7 +195,7 @@ extension CommandLineTests {
             let resumed = try bench.lockstep("train", "--resume", "--out", bench.path("run"))
             #expect(resumed.status == 0, "\(resumed.errors)")
             for errors in [newest.errors, resumed.errors] {
-                #expect(errors.contains("checkpoint of step 6 rejected"), "\(errors)")
+                #expect(errors.contains("the checkpoint of step 6 is rejected"), "\(errors)")
                 #expect(errors.contains(reason), "\(errors)")
             }
             #expect(resumed.errors.contains("resumed from the checkpoint of step 4"))

@@ -51,6 +51,16 @@ private struct Page {
         }
     }
 
+    /// The lines of output that the page shows and that the reductions leave as they are: refusals,
+    /// and lines without a number.
+    var unreducedOutput: [Substring] {
+        // Earlier blocks are formulas.
+        blocks.drop { $0.language != "sh" }.filter { $0.language == "text" }.flatMap { block in
+            let refusals = block.text.matches(of: #/(?m)^(lockstep: .*)\nexit code/#).map(\.1)
+            return refusals + block.text.split(separator: "\n").filter { !$0.contains(/\b\d/) }
+        }
+    }
+
     /// Whether the page is about the code rather than about using the program.
     var isAboutCode: Bool { name == "Architecture" || name.hasPrefix("AddA") }
 
@@ -128,7 +138,7 @@ private struct Reduction {
 }
 
 /// Tests that the commands of the documentation run and that its types exist.
-struct DocumentationTests {
+@Suite struct DocumentationTests {
     @Test("the root page lists every page")
     func rootListsEveryPage() throws {
         let listed = try Catalog().pages.map(\.name)
@@ -177,6 +187,10 @@ struct DocumentationTests {
             for code in page.exitCodes {
                 #expect(outcome.output.contains(code), "\(page.name): \(outcome.errors)")
             }
+            let lines = "\(outcome.output)\n\(outcome.errors)".split(separator: "\n")
+            for line in page.unreducedOutput where !Self.dependsOnSizes(line) {
+                #expect(lines.contains(line), "\(page.name) shows \(line): \(outcome.errors)")
+            }
         }
     }
 
@@ -201,6 +215,10 @@ struct DocumentationTests {
         }
         let pages = try Catalog().pages.filter(\.isAboutCode)
         #expect(pages.count > 2)
+        let architecture = try #require(pages.first { $0.name == "Architecture" })
+        let journey = architecture.text.matches(of: /`[\w\/+]+\/[\w+]+\.(?:swift|c)`/).map(\.0)
+        #expect(Set(journey).count == journey.count)
+        #expect((40...60).contains(journey.count), "files through which a batch passes")
         for page in pages {
             for name in page.text.matches(of: /`([\w\/+]+\/[\w\/+.]*|[A-Z]\w+)`/).map(\.1) {
                 let isFile = ["", "Sources/"].contains {
@@ -209,6 +227,11 @@ struct DocumentationTests {
                 #expect(isFile || types.contains(String(name)), "\(page.name): \(name)")
             }
         }
+    }
+
+    /// Whether a line is a sample's or has a table's columns, which are as wide as their numbers.
+    private static func dependsOnSizes(_ line: Substring) -> Bool {
+        line.hasPrefix("In the beginning") || line.hasPrefix("step  batch")
     }
 
     /// Returns the commands of a page after all reductions.
@@ -227,7 +250,8 @@ struct DocumentationTests {
 /// A folder like a fresh checkout, with stand-ins for commands that install, build or reach other
 /// machines.
 private final class ReadersFolder {
-    private let folder: String
+    private let temporary: TemporaryFolder
+    private var folder: String { temporary.path }
 
     /// A text of which one hundredth has room for contexts of 32 tokens.
     private static let text = "In the beginning\n" + String(repeating: Workbench.text, count: 20)
@@ -241,9 +265,7 @@ private final class ReadersFolder {
     ]
 
     init() throws {
-        folder =
-            FileManager.default.temporaryDirectory
-            .appending(path: "lockstep documentation \(UUID().uuidString)").path
+        temporary = try TemporaryFolder()
         let files = FileManager.default
         try files.createDirectory(atPath: "\(folder)/tools", withIntermediateDirectories: true)
         for name in ["launch", "cluster"] {
@@ -253,19 +275,13 @@ private final class ReadersFolder {
         try files.createSymbolicLink(
             atPath: "\(folder)/gpt2",
             withDestinationPath: "\(Launch.root)/Tests/DataTests/Golden/small")
-        try write(Self.text, to: "tools/text")
-        try write(Workbench.recipe, to: "tiny.toml")
+        try temporary.write("tools/text", Self.text)
+        try temporary.write("tiny.toml", Workbench.recipe)
         for (name, command) in Self.standIns {
-            try write("#!/bin/sh\n\(command)\n", to: "tools/\(name)")
+            try temporary.write("tools/\(name)", "#!/bin/sh\n\(command)\n")
             try files.setAttributes(
                 [.posixPermissions: 0o755], ofItemAtPath: "\(folder)/tools/\(name)")
         }
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: folder) }
-
-    private func write(_ text: String, to name: String) throws {
-        try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
     }
 
     /// Runs commands up to the first one that fails, which is named on stderr.

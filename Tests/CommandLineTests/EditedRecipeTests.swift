@@ -53,7 +53,7 @@ extension CommandLineTests {
 
         /// The newest checkpoint then holds the recipe before the change.
         @Test("a change that a resume made is not an edit, but a later change by hand is")
-        func aResumesOwnChange() throws {
+        func changeByAResumeIsNoEdit() throws {
             let bench = try Workbench()
             let first = try bench.lockstep(bench.training(set: "checkpoint.every=0"))
             try #require(first.status == 0, "\(first.errors)")
@@ -97,7 +97,7 @@ extension CommandLineTests {
         }
 
         @Test("train warns of steps at rate 0")
-        func stepsThatChangeNothing() throws {
+        func warnsOfStepsAtRateZero() throws {
             let bench = try Workbench()
             let extended = try bench.lockstep(
                 bench.training(set: "schedule.minimum_learning_rate=0", "schedule.decay_steps=4"))

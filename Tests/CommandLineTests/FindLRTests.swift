@@ -72,7 +72,7 @@ extension CommandLineTests {
 
         /// The recommended rate is for the trained batch; the recipe's rate is for its base batch.
         @Test("the written recipe has the rate at its base batch")
-        func theRecipeGetsTheRateAtItsBaseBatch() throws {
+        func writtenRecipeHasTheRateAtItsBaseBatch() throws {
             let bench = try Workbench()
             let recipe = Workbench.recipe.replacing(
                 "learning_rate = 1e-2", with: "learning_rate  = 1e-2   # by hand")
@@ -103,11 +103,11 @@ extension CommandLineTests {
             #expect(trained.status == 0, "\(trained.errors)")
             let again = try bench.lockstep(
                 arguments(bench, "--write", bench.path("found.toml")) + Self.ramp)
-            expectRefusal(again, 64, ["found.toml: exists and is never overwritten"])
+            expectRefusal(again, 64, ["found.toml: already exists"])
         }
 
         @Test("a run that the test starts from stays unchanged")
-        func aRunIsOnlyReadToStartFrom() throws {
+        func startingRunStaysUnchanged() throws {
             let bench = try Workbench()
             try bench.train()
             let names = try FileManager.default.subpathsOfDirectory(
@@ -210,7 +210,7 @@ extension CommandLineTests {
                     "find-lr", bench.path("recipe.toml"), "--data", bench.path("none")), 66,
                 [bench.path("none")])
             let taken = try bench.lockstep(arguments(bench, "--out", bench.path("data")))
-            expectRefusal(taken, 64, ["data: exists and is never overwritten"])
+            expectRefusal(taken, 64, ["data: already exists"])
         }
 
         /// The lowest rate may be set in the recipe or with --set.
@@ -262,7 +262,7 @@ extension CommandLineTests {
                 "optimizer.learning_rate = 1e-2\n[training]\nglobal_batch = 4\n",
                 "optimizer = { learning_rate = 1e-2 }\n[training]\nglobal_batch = 4\n",
             ])
-        func aRecipeThatCannotBeEditedIsRefusedFirst(text: String) throws {
+        func uneditableRecipeIsRefusedFirst(text: String) throws {
             let bench = try Workbench()
             try bench.write(text, to: "recipe.toml")
             let outcome = try bench.lockstep(
@@ -273,7 +273,7 @@ extension CommandLineTests {
 
         /// The model learns nothing at such rates.
         @Test("without a fall of the loss there is no recommendation")
-        func withoutAFallThereIsNoRecommendation() throws {
+        func noFallGivesNoRecommendation() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 arguments(

@@ -36,12 +36,12 @@ extension CommandLineTests {
                 #expect(
                     try bench.names(in: "disk/run/checkpoints")
                         == ["step-00000002", "step-00000004"])
-                try goOn(bench, ranks: ranks)
+                try resume(bench, ranks: ranks)
             }
         }
 
         /// Resumes the run from its last checkpoint to its end once the disk has room again.
-        private func goOn(_ bench: Workbench, ranks: Int) throws {
+        private func resume(_ bench: Workbench, ranks: Int) throws {
             try FileManager.default.removeItem(
                 atPath: bench.path(Workbench.checkpoint(2, of: "disk/run")))
             let resumed = try bench.lockstep(

@@ -65,7 +65,7 @@ extension CommandLineTests {
         }
 
         @Test("samples depend only on their seed")
-        func samplesAreAFunctionOfTheirSeed() throws {
+        func samplesDependOnlyOnTheirSeed() throws {
             let bench = try Workbench()
             try bench.train()
             let first = try sample(bench, "--seed", "7")
@@ -87,7 +87,7 @@ extension CommandLineTests {
         @Test(
             "a sample continues its prompt",
             arguments: ["a", "the rank", "the lane and the rank make a sum, and the sum"])
-        func goesOnFromAPrompt(prompt: String) throws {
+        func samplesContinueTheirPrompt(prompt: String) throws {
             let bench = try Workbench()
             try bench.train()
             let text = try sample(bench, "--prompt", prompt)
@@ -118,7 +118,7 @@ extension CommandLineTests {
         }
 
         @Test("impossible samples are refused")
-        func refusesWhatItCannotSample() throws {
+        func impossibleSamplesAreRefused() throws {
             let bench = try Workbench()
             try bench.train()
             let run = bench.path("run")

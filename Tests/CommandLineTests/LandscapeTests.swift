@@ -96,7 +96,7 @@ extension CommandLineTests {
         }
 
         @Test("the run's path is on its principal plane")
-        func theRunsWayIsOnItsPrincipalPlane() throws {
+        func runPathIsOnItsPrincipalPlane() throws {
             let bench = try Workbench()
             let outcome = try bench.lockstep(
                 bench.training(set: "checkpoint.keep=0", "checkpoint.every=1"))
@@ -114,7 +114,7 @@ extension CommandLineTests {
         }
 
         @Test("impossible landscapes are refused")
-        func refusesWhatItCannotDraw() throws {
+        func impossibleLandscapesAreRefused() throws {
             let bench = try Workbench()
             try bench.train()
             let run = bench.path("run")
@@ -137,7 +137,7 @@ extension CommandLineTests {
                     ["holds no run"])
                 expectRefusal(
                     try bench.lockstep("landscape", run, "--out", run, ranks: ranks), 64,
-                    ["run: exists and is never overwritten", "--out"])
+                    ["run: already exists", "--out"])
             }
             #expect(try bench.names(in: "run").allSatisfy { !$0.hasPrefix("landscape") })
         }
@@ -147,7 +147,7 @@ extension CommandLineTests {
     @Suite(.serialized) struct RegimesTests {
         private static let files = ["regimes.csv", "regimes.json", "report.html"]
 
-        /// Runs the command on a number of ranks, and requires that it really had them.
+        /// Runs the command on a number of ranks, and requires that it had them.
         private func regimes(
             _ bench: Workbench, _ out: String, _ options: String..., ranks: Int = 0
         ) throws -> String {
@@ -223,7 +223,7 @@ extension CommandLineTests {
         }
 
         @Test("the good run equals that of `train`")
-        func theGoodRunIsTheRecipes() throws {
+        func goodRunEqualsTraining() throws {
             let bench = try Workbench()
             try bench.train()
             _ = try regimes(bench, "out", "--rates", "1e-4,1e-2,5e-2")
@@ -239,7 +239,7 @@ extension CommandLineTests {
         }
 
         @Test("impossible rates and missing options are refused")
-        func refusesWhatItCannotTrain() throws {
+        func impossibleRatesAreRefused() throws {
             let bench = try Workbench()
             let data = bench.path("data")
             let out = ["--out", bench.path("out")]
@@ -267,7 +267,7 @@ extension CommandLineTests {
             }
             expectRefusal(
                 try bench.lockstep(["regimes", "--data", data, "--out", data]), 64,
-                ["data: exists and is never overwritten"])
+                ["data: already exists"])
             #expect(!bench.exists("out"))
         }
     }

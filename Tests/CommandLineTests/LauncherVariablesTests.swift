@@ -62,7 +62,7 @@ extension CommandLineTests {
         ]
 
         @Test("tasks that are not connected are refused", arguments: falseJobs)
-        func theTasksOfAFalseJobAreRefused(
+        func unconnectedTasksAreRefused(
             variables: [String: String], words: String
         ) throws {
             let bench = try Workbench()
@@ -82,7 +82,7 @@ extension CommandLineTests {
 
         /// Every task runs commands that only print.
         @Test("every task prints its help, version and mistakes", arguments: falseJobs)
-        func noTaskOfAFalseJobIsSilent(variables: [String: String], words: String) throws {
+        func everyTaskPrintsItsHelpAndMistakes(variables: [String: String], words: String) throws {
             for arguments in [["--version"], ["tokenize", "--help"], ["train", "--keys"]] {
                 let outcome = try Launch.run(
                     Workbench.lockstep, arguments, environment: variables)
@@ -116,7 +116,7 @@ extension CommandLineTests {
             }
             let inside = try Launch.run(
                 "mpirun", ["-n", "1", Workbench.lockstep, "doctor"],
-                environment: Background.environment.merging(
+                environment: Launch.rootEnvironment.merging(
                     ["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"]) { $1 })
             #expect(inside.status == 0, "\(inside.errors)")
             #expect(inside.output.contains("1 on 1 host"))
@@ -135,7 +135,7 @@ extension CommandLineTests {
         }
 
         @Test("only one rank of a job does the work of commands without ranks")
-        func theRanksOfAJobLeaveTheWorkToOne() throws {
+        func onlyOneRankWorks() throws {
             let bench = try Workbench()
             try bench.train()
             let tokenized = try bench.lockstep(

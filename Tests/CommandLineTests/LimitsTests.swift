@@ -13,7 +13,7 @@ extension CommandLineTests {
                 (500_000, ["--size", "char", "--threads-per-rank", "64"], 0, "cannot be started"),
                 (600_000, ["--size", "baby"], 2, "MiB of memory: cannot be allocated"),
             ])
-        func whatIsRefusedIsASentence(
+        func refusedMemoryAndThreadsCauseOneSentence(
             kibibytes: Int, options: [String], ranks: Int, words: String
         ) throws {
             let launcher =
@@ -34,8 +34,8 @@ extension CommandLineTests {
         @Test(
             "each thread has its own core",
             .enabled(if: ProcessInfo.processInfo.activeProcessorCount >= 2, "one core alone"))
-        func threadsHaveACoreEach() throws {
-            let job = try Background(
+        func eachThreadHasItsOwnCore() throws {
+            let job = try BackgroundCommand(
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "1", "--threads", "2", "--", Workbench.lockstep]
                     + ["bench", "step", "--size", "char", "--steps", "1000000"])

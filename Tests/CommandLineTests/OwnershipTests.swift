@@ -26,7 +26,7 @@ extension CommandLineTests {
 
         /// A requeued job resumes such a run.
         @Test("a finished run that is resumed stays unchanged")
-        func aFinishedRunStaysAsItIs() throws {
+        func finishedRunStaysUnchanged() throws {
             let bench = try Workbench()
             try bench.train()
             let before = try bench.bytes(of: "run/metrics.jsonl")
@@ -49,7 +49,7 @@ extension CommandLineTests {
 
         /// The restarted run has the bits of any other run.
         @Test("a run that was killed before its first checkpoint restarts")
-        func aRunWithoutACheckpointBeginsAgain() throws {
+        func runWithoutACheckpointRestarts() throws {
             let bench = try Workbench()
             try bench.train()
             try bench.train(into: "killed")
@@ -64,7 +64,7 @@ extension CommandLineTests {
         }
 
         @Test("a restarted run has one evaluation before the first step")
-        func beginningAgainEvaluatesTheStartOnce() throws {
+        func restartedRunHasOneInitialEvaluation() throws {
             let bench = try Workbench()
             let training = bench.training(
                 set: "evaluation.every=0", "evaluation.at=[0, 6]", "checkpoint.every=0")
@@ -81,7 +81,7 @@ extension CommandLineTests {
 
         /// A later resume need not set the steps again.
         @Test("steps that are set by a resume are kept")
-        func givenStepsAreKept() throws {
+        func stepsSetByAResumeAreKept() throws {
             let bench = try Workbench()
             try bench.train()
             let resume = ["train", "--resume", "--out", bench.path("run")]

@@ -6,7 +6,7 @@ extension CommandLineTests {
     /// Tests of the ranks of a run and of the doctor's report on them.
     @Suite(.serialized) struct RanksTests {
         @Test("without mpirun there is one rank and a notice")
-        func withoutMpirunItIsOneRankAndSaysSo() throws {
+        func withoutMpirunThereIsOneRank() throws {
             let bench = try Workbench()
             let alone = try bench.lockstep(bench.training())
             #expect(alone.status == 0)
@@ -34,7 +34,7 @@ extension CommandLineTests {
             let outcome = try Launch.run(
                 "mpirun",
                 ["--quiet", "--oversubscribe", "-n", "1", Workbench.lockstep] + arguments
-                    + [":", "-n", "1", other] + arguments, environment: Background.environment)
+                    + [":", "-n", "1", other] + arguments, environment: Launch.rootEnvironment)
             expectRefusal(
                 outcome, 78, ["the build: differs between ranks, because rank 1 on ", "install"])
             #expect(!bench.exists("run"))
@@ -46,7 +46,7 @@ extension CommandLineTests {
                 "mpirun",
                 ["--quiet", "--oversubscribe", "-n", "1", Workbench.lockstep, "doctor", ":"]
                     + ["-n", "1", Workbench.lockstep, "evaluate", "run"],
-                environment: Background.environment)
+                environment: Launch.rootEnvironment)
             expectRefusal(
                 outcome, 78,
                 [
@@ -116,7 +116,7 @@ extension CommandLineTests {
         }
 
         @Test("the doctor lists the allowed cores")
-        func theDoctorTellsTheAllowedCores() throws {
+        func theDoctorListsTheAllowedCores() throws {
             let all = try Launch.run("bash", ["-c", "taskset -cp $$"]).output
             let last = try #require(all.split { !$0.isNumber }.last)
             let outcome = try Launch.run(
@@ -134,14 +134,14 @@ extension CommandLineTests {
             #expect(one.status == 0, "\(one.errors)")
             #expect(one.output.contains("No warnings."), "\(one.output)")
             let two = try Launch.run("taskset", ["-c", "0", launcher, "--ranks", "2"] + arguments)
-            #expect(two.output.contains("want 2 threads but may use only 1 of its cores"))
+            #expect(two.output.contains("start 2 threads on only 1 of its cores"))
             let count = try physicalCores()
             guard count > 1 else { return }
             // A script around the program has the binding of its rank.
             let bound = try Launch.run(
                 "mpirun",
                 ["-n", "1", "--bind-to", "core", "sh", "-c", "\"$0\" doctor; exit $?"]
-                    + [Workbench.lockstep], environment: Background.environment)
+                    + [Workbench.lockstep], environment: Launch.rootEnvironment)
             #expect(bound.output.contains("\(count - 1) of "), "\(bound.output)")
             #expect(bound.output.contains("would be idle"), "\(bound.output)")
         }

@@ -20,7 +20,7 @@ extension CommandLineTests {
         }
 
         @Test("output that cannot be written is named", arguments: [0, 2])
-        func outputThatCannotBeWritten(ranks: Int) throws {
+        func unwritableOutputIsNamed(ranks: Int) throws {
             let bench = try Workbench()
             for name in ["text.txt/run", "text.txt/deep/er/run"] {
                 let outcome = try bench.lockstep(bench.training(into: name), ranks: ranks)
@@ -33,7 +33,7 @@ extension CommandLineTests {
         }
 
         @Test("a missing run cannot be resumed, evaluated or sampled")
-        func thereMustBeARunToResume() throws {
+        func missingRunCannotBeResumed() throws {
             let bench = try Workbench()
             for run in ["none", "data"] {
                 let outcome = try bench.lockstep("train", "--resume", "--out", bench.path(run))
@@ -74,7 +74,7 @@ extension CommandLineTests {
 
         /// The recipe is the run's own one or the one it was started with, whose schedule is unset.
         @Test("a run can be resumed for more steps", arguments: [[], ["recipe.toml"]])
-        func moreStepsGoOn(recipe: [String]) throws {
+        func runCanBeResumedForMoreSteps(recipe: [String]) throws {
             let bench = try Workbench()
             try bench.train()
             let outcome = try bench.lockstep(

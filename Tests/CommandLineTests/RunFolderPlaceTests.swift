@@ -66,7 +66,7 @@ extension CommandLineTests {
         }
 
         @Test("a file and a dangling link cannot hold a run or data")
-        func otherThings() throws {
+        func filesAndDanglingLinks() throws {
             let bench = try Workbench()
             try bench.write("kept", to: "file")
             try FileManager.default.createSymbolicLink(
@@ -77,7 +77,7 @@ extension CommandLineTests {
                 let data = try bench.lockstep(
                     "tokenize", bench.path("text.txt"), "--out", bench.path(name))
                 #expect(data.status == 64)
-                #expect(data.sentences.last?.contains("exists and is never overwritten") == true)
+                #expect(data.sentences.last?.contains("already exists") == true)
             }
             #expect(try bench.bytes(of: "file") == Data("kept".utf8))
             #expect(
@@ -116,7 +116,7 @@ extension CommandLineTests {
         @Test("a run whose folder is removed during training fails, and no part of it is left")
         func aRemovedFolder() throws {
             let bench = try Workbench()
-            let job = try Background(
+            let job = try BackgroundCommand(
                 Workbench.lockstep,
                 bench.training(
                     set: "training.steps=1000000", "evaluation.every=0", "checkpoint.every=0"))

@@ -24,7 +24,7 @@ extension CommandLineTests {
         }
 
         @Test("scaled values give the steps of written ones")
-        func scaledValuesTakeTheStepsOfWrittenOnes() throws {
+        func scaledValuesEqualWrittenOnes() throws {
             let bench = try Workbench()
             try train(bench, "scaled", Self.scaled)
             try train(bench, "written", Self.written)

@@ -22,7 +22,7 @@ extension CommandLineTests {
         }
 
         @Test("a model trained on separated documents ends its samples")
-        func aModelEndsItsTextsWhereTheyEnded() throws {
+        func modelOfSeparatedDocumentsEndsItsSamples() throws {
             let bench = try Workbench()
             let gpt2 = ["--tokenizer", "gpt2", "--vocabulary", Self.vocabulary]
             let text = String(repeating: "up and down<|endoftext|>", count: 60)
@@ -86,7 +86,7 @@ extension CommandLineTests {
                 ("\r\n", "21 CR LF line endings", "tr -d '\\r'"),
                 ("\r", "21 CR line endings,", "tr '\\r' '\\n'"),
             ])
-        func lineEndsOfAnotherSystemAreKeptAndToldOf(
+        func otherLineEndingsAreKeptAndReported(
             end: String, words: String, remedy: String
         ) throws {
             let bench = try Workbench()

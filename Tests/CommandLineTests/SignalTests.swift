@@ -69,19 +69,20 @@ extension CommandLineTests {
             let steps = 1_000_000
             let arguments = bench.training(
                 set: "training.steps=\(steps)", "checkpoint.every=0", "evaluation.every=0")
-            let job: Background
+            let job: BackgroundCommand
             switch way {
             case .mpirun:
-                job = try Background(
+                job = try BackgroundCommand(
                     "mpirun",
                     ["--quiet", "--oversubscribe", "-n", "2", Workbench.lockstep] + arguments)
             case .launcher, .oneRank, .allRanks, .everyProcess:
-                job = try Background(
+                job = try BackgroundCommand(
                     "\(Launch.root)/launch/mpirun",
                     ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + arguments)
-            case .alone, .interrupted, .hungUp: job = try Background(Workbench.lockstep, arguments)
+            case .alone, .interrupted, .hungUp:
+                job = try BackgroundCommand(Workbench.lockstep, arguments)
             case .blocked:
-                job = try Background(
+                job = try BackgroundCommand(
                     "env", ["--block-signal=USR1,TERM", Workbench.lockstep] + arguments)
             }
             try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
@@ -93,7 +94,7 @@ extension CommandLineTests {
             case .oneRank, .allRanks, .everyProcess:
                 let ranks = try Launch.processes(
                     naming: bench.path("run"), program: Workbench.lockstep)
-                try #require(ranks.count == 2, "really two ranks")
+                try #require(ranks.count == 2, "the run used 2 ranks")
                 let chosen =
                     way == .oneRank
                     ? Array(ranks.suffix(1))
@@ -121,7 +122,7 @@ extension CommandLineTests {
         /// A benchmark has no state to keep.
         @Test("a benchmark that gets a signal ends at once")
         func benchmarksEndAtOnce() throws {
-            let job = try Background(
+            let job = try BackgroundCommand(
                 "\(Launch.root)/launch/mpirun",
                 [
                     "--ranks", "2", "--oversubscribe", "--", Workbench.lockstep, "bench", "step",

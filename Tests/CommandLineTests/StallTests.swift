@@ -9,7 +9,7 @@ extension CommandLineTests {
         func aStoppedRank(rank: Int) throws {
             let bench = try Workbench()
             let errors = bench.path("errors.txt")
-            let job = try Background(
+            let job = try BackgroundCommand(
                 "sh",
                 [
                     "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "env", "LOCKSTEP_STALL_SECONDS=2",
@@ -26,19 +26,19 @@ extension CommandLineTests {
             kill(stopped, SIGSTOP)
             defer { kill(stopped, SIGCONT) }
             let name = "rank \(rank) on \(ProcessInfo.processInfo.hostName)"
-            func told() -> [Substring] {
+            func reports() -> [Substring] {
                 let text = (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
                 return text.split(separator: "\n").filter { $0.contains("no step has ended for") }
             }
             // The second rank waits ten seconds longer than the first before it reports.
-            try job.wait { !told().isEmpty }
-            #expect(told()[0].contains("\(name) does not respond"), "\(told())")
+            try job.wait { !reports().isEmpty }
+            #expect(reports()[0].contains("\(name) does not respond"), "\(reports())")
             kill(stopped, SIGCONT)
             let steps = try bench.metrics().count
             try job.wait { try bench.metrics().count > steps + 5 }
             job.send(SIGTERM)
             #expect(try job.finish().status == 75)
-            #expect(told().count <= 3, "told sparingly: \(told())")
+            #expect(reports().count <= 3, "reported too often: \(reports())")
         }
 
         @Test("a slow disk is reported, also by a run without mpirun", arguments: [0, 2])
@@ -93,7 +93,7 @@ extension CommandLineTests {
                 "\(Launch.root)/launch/mpirun",
                 ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep] + bench.training(),
                 environment: ["LOCKSTEP_STALL_SECONDS": seconds])
-            expectRefusal(outcome, 78, ["LOCKSTEP_STALL_SECONDS = \(seconds)"])
+            expectRefusal(outcome, 78, ["LOCKSTEP_STALL_SECONDS = \"\(seconds)\""])
         }
     }
 }

@@ -197,7 +197,7 @@ extension CommandLineTests {
         }
 
         @Test("tracing does not change a run")
-        func tracingChangesNothing() throws {
+        func tracingDoesNotChangeARun() throws {
             let bench = try Workbench()
             try bench.train(into: "plain", ranks: 2)
             let outcome = try bench.lockstep(
@@ -214,7 +214,7 @@ extension CommandLineTests {
             for ranks in [0, 2] {
                 let outcome = try bench.lockstep(
                     bench.training() + ["--trace", bench.path("trace.json")], ranks: ranks)
-                expectRefusal(outcome, 74, ["trace.json: exists and is never overwritten"])
+                expectRefusal(outcome, 74, ["trace.json: already exists"])
             }
             #expect(try bench.bytes(of: "trace.json") == Data("mine".utf8))
             #expect(!bench.exists("run"), "refused before anything was made")

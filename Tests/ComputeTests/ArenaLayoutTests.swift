@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test("padding belongs to the arena but to no tensor")
-    func paddingIsPartOfTheArenaButOfNoTensor() {
+    func paddingBelongsToNoTensor() {
         var layout = ArenaLayout()
         let embedding = layout.append("embedding", shape: [65, 8], padding: 63 * 8)
         let next = layout.append("next", shape: [1])

@@ -5,7 +5,7 @@ import Testing
     private let shard = ArenaShard([16..<48, 64..<80, 80..<96, 160..<176])
 
     @Test("owned elements are contiguous in the compact buffer")
-    func ownedElementsLieOneAfterAnother() {
+    func ownedElementsAreContiguous() {
         #expect(shard.count == 80)
         var next = 0
         for (elements, start) in shard.pieces(of: 0..<1000) {
@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test("a range is cut where ownership ends")
-    func aRangeIsCutWhereOwnershipEnds() {
+    func rangesAreCutAtTheEndOfOwnership() {
         let pieces = shard.pieces(of: 32..<90)
         #expect(pieces.map(\.elements) == [32..<48, 64..<80, 80..<90])
         #expect(pieces.map(\.start) == [16, 32, 48])

@@ -57,12 +57,12 @@ import Testing
     }
 
     @Test("the smallest and largest uniform numbers stay below one")
-    func theSmallestAndLargestUniformNumbersStayBelowOne() {
+    func uniformNumbersStayBelowOne() {
         #expect(Double(UInt64.max >> 11) * 0x1p-53 < 1)
     }
 
     @Test("positions, seeds and streams are independent")
-    func placesSeedsAndStreamsAreIndependent() {
+    func positionsSeedsAndStreamsAreIndependent() {
         var seen: Set<UInt64> = []
         let streams: [CounterRandom.Stream] = [
             .initialization, .sampleOrder, .dropout, .generation,
@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test("mixing is bijective on its input")
-    func mixingIsBijectiveOnWhatItIsGiven() {
+    func mixingIsBijective() {
         let mixed = Set((0..<UInt64(10_000)).map { CounterRandom.mix($0) })
         #expect(mixed.count == 10_000)
         // Flipping one bit of the input flips about half of the output's bits.

@@ -17,7 +17,7 @@ import Compute
         ]
 
         @Test("the emulated product equals that of the tiles", arguments: shapes, [false, true])
-        func isTheProductOfTiles(
+        func emulatedProductEqualsTheTiles(
             shape: (rows: Int, columns: Int, depth: Int), accumulates: Bool
         ) throws {
             let kernels = try #require(lockstep_emulated_tile_kernels()).pointee
@@ -46,15 +46,9 @@ import Compute
                 } else {
                     kernels.pack_right(b.operand.base, columns, depth, columns, right.base, nil)
                 }
-                var block = lockstep_block()
-                block.rows = rows
-                block.columns = columns
-                block.depth = depth
+                var block = Self.block(shape, into: c, accumulates: accumulates)
                 block.b = UnsafeRawPointer(right.base)
                 block.b_panel_stride = wide * padded
-                block.c = c.base
-                block.c_stride = columns
-                block.accumulates = accumulates
                 switch way {
                 case .inPlace:
                     block.a = UnsafeRawPointer(a.operand.base)
@@ -81,6 +75,20 @@ import Compute
         }
 
         enum Way: CaseIterable { case inPlace, packed, packedTransposed }
+
+        /// Returns a block without operands.
+        private static func block(
+            _ shape: (rows: Int, columns: Int, depth: Int), into c: Buffer<Float>, accumulates: Bool
+        ) -> lockstep_block {
+            var block = lockstep_block()
+            block.rows = shape.rows
+            block.columns = shape.columns
+            block.depth = shape.depth
+            block.c = c.base
+            block.c_stride = shape.columns
+            block.accumulates = accumulates
+            return block
+        }
 
         private func transposed(_ x: Stored) -> Stored {
             let (rows, columns, values) = (x.operand.rows, x.operand.columns, x.doubles)

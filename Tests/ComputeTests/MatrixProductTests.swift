@@ -17,7 +17,7 @@ import Testing
         .flatMap { set in Precision.allCases.map { (set, $0) } }
 
     @Test("an element is a chain of fused multiply-adds", arguments: shapes, kernels)
-    func isAChainOfFusedMultiplyAdds(
+    func elementsAreChainsOfFusedMultiplyAdds(
         shape: (rows: Int, columns: Int, depth: Int), kernels: (InstructionSet, Precision)
     ) {
         let (instructionSet, precision) = kernels
@@ -87,7 +87,7 @@ import Testing
     @Test(
         "the epilogue gets every element once and complete",
         arguments: [(1, 1), (50, 97), (300, 200), (61, 530)], [1, 3])
-    func theEpilogueSeesEveryElementOnceAndComplete(shape: (Int, Int), threads: Int) {
+    func epilogueGetsEveryCompleteElementOnce(shape: (Int, Int), threads: Int) {
         let (rows, columns) = shape
         let depth = 900
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, .fp32)
@@ -130,7 +130,7 @@ import Testing
     /// The product has more rows than are packed at once and is compared with products of fewer
     /// rows.
     @Test("a row does not depend on the other rows", arguments: Precision.allCases, [1, 3])
-    func rowsDoNotDependOnTheOthers(precision: Precision, threads: Int) {
+    func rowsAreIndependent(precision: Precision, threads: Int) {
         let (rows, columns, depth) = (precision == .fp32 ? 2200 : 4400, 520, 2000)
         let a = Stored(numbers(rows * depth, seed: 1), columns: depth, precision)
         let b = Stored(numbers(depth * columns, seed: 2), columns: columns, precision)
@@ -154,7 +154,7 @@ import Testing
 
     /// The matrices are columns of wider ones.
     @Test("elements between rows stay unchanged")
-    func stridesAreKept() {
+    func elementsBetweenRowsStayUnchanged() {
         let (rows, columns, depth) = (20, 30, 40)
         let a = buffer(numbers(rows * (depth + 3), seed: 1))
         let b = buffer(numbers(depth * (columns + 5), seed: 2))

@@ -4,7 +4,7 @@ import Testing
 /// Tests that the bits of a kernel do not depend on the number of threads.
 @Suite struct ThreadInvarianceTests {
     @Test("products have the same bits on any number of threads", arguments: Precision.allCases)
-    func productsAreTheSameBitsOnAnyNumberOfThreads(precision: Precision) {
+    func productsHaveTheSameBitsOnAnyThreads(precision: Precision) {
         let (n, inputs, outputs) = (260, 300, 520)
         let x = Stored(numbers(n * inputs, seed: 1), columns: inputs, precision)
         let w = Stored(numbers(inputs * outputs, seed: 2), columns: outputs, precision)
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test("dropout depends only on the position")
-    func dropoutIsAFunctionOfThePlaceAlone() {
+    func dropoutDependsOnlyOnThePosition() {
         let (length, c) = (6, 20)
         let ones = buffer([Double](repeating: 1, count: 4 * length * c))
         let key = DropoutKey(probability: 0.25, seed: 7, step: 11)

@@ -25,7 +25,7 @@ import Testing
     /// Each of thousands of loops, some after a pause, reads all values that the previous one
     /// wrote.
     @Test("loops follow each other", arguments: [2, 4])
-    func loopsFollowOneAnother(threads: Int) {
+    func loopsFollowEachOther(threads: Int) {
         let team = ThreadTeam(threads: threads)
         let tiles = 13
         let values = Buffer<Int64>(count: tiles)
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test("no two threads share an index")
-    func eachThreadKeepsItsIndexToItself() {
+    func noTwoThreadsShareAnIndex() {
         let threads = 4
         let team = ThreadTeam(threads: threads)
         let scratch = Buffer<Int64>(count: threads * 8)
@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test("teams can be created and destroyed repeatedly")
-    func teamsComeAndGo() {
+    func teamsCanBeRecreated() {
         for threads in 1...50 {
             let team = ThreadTeam(threads: threads % 6 + 1, yields: threads % 2 == 0)
             let sum = Atomic<Int>(0)

@@ -111,7 +111,7 @@ private func writePairs(into scratch: TemporaryFolder) throws {
     }
 
     @Test("every code point is split as tiktoken splits it")
-    func everyCodePointIsCutAsTiktokenCutsIt() throws {
+    func everyCodePointIsSplitAsByTiktoken() throws {
         let scratch = try TemporaryFolder()
         try writePairs(into: scratch)
         let pairs = try BytePairTokenizer(folder: scratch.path)
@@ -147,7 +147,7 @@ private func writePairs(into scratch: TemporaryFolder) throws {
     }
 
     @Test("an encoder can encode several texts")
-    func anEncoderServesSeveralTexts() throws {
+    func encoderEncodesSeveralTexts() throws {
         var encoder = small.makeEncoder(source: "the text")
         for text in goldens.texts {
             var ids: [UInt32] = []

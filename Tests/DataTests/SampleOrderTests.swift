@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test("the order equals the recorded one")
-    func theOrderNeverChanges() throws {
+    func orderEqualsTheRecordedOne() throws {
         // A later version can resume a run only with these numbers. A Python implementation of
         // Philox and the network gave the same ones.
         let order = try SampleOrder(seed: 1337, tokenCount: 1_003_854, contextLength: 64)

@@ -81,7 +81,7 @@ private struct SeparatedText: Decodable {
     }
 
     @Test("a separator across the border of the splits belongs to the first")
-    func aSeparatorOverTheBorderOfTheSplitsBelongsToTheFirst() throws {
+    func separatorAcrossSplitsBelongsToTheFirst() throws {
         for cut in 1..<separator.count {
             let (train, validation, _) = try tokenized(
                 ["one two" + separator + "three"], separator: separator,
@@ -122,7 +122,7 @@ private struct SeparatedText: Decodable {
     }
 
     @Test("end-of-text names in the text are counted and stay text")
-    func spelledEndsAreCountedAndStayText() throws {
+    func endOfTextNamesAreCountedAndStayText() throws {
         let text = "one\(separator)two\(separator) and the rest of it"
         for chunkBytes in [16, 1 << 20] {
             let (train, _, found) = try tokenized(
@@ -155,7 +155,7 @@ private struct SeparatedText: Decodable {
     }
 
     @Test("impossible separators are refused")
-    func separatorsThatCannotBeAreRefused() throws {
+    func impossibleSeparatorsAreRefused() throws {
         let path = try scratch.write("a.txt", "one two three")
         var options = TokenizeOptions(
             inputs: [path], output: scratch.path + "/data", tokenizer: .characters)

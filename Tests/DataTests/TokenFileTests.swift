@@ -41,7 +41,7 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
     }
 
     @Test("written token files have llm.c's format")
-    func whatIsWrittenIsLlmC() throws {
+    func writtenFilesHaveTheFormatOfLLMC() throws {
         for (vocabularySize, format) in [(65536, TokenFileFormat.uint16), (65537, .uint32)] {
             let path = "\(scratch.path)/\(vocabularySize).bin"
             var writer = try TokenFileWriter(path, vocabularySize: vocabularySize)
@@ -61,7 +61,7 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
     }
 
     @Test("files that are not token files are refused")
-    func filesThatAreNoTokenFilesAreRefused() throws {
+    func otherFilesAreRefused() throws {
         let some = bytes([1, 2, 3] as [UInt16])
         let bad: [([UInt8], [String])] = [
             ([], ["is empty"]), ([1, 2, 3], ["odd"]),
@@ -89,7 +89,7 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
 
     /// Tests a file that is truncated, emptied or overwritten while it is open.
     @Test("files that change while they are read are named")
-    func filesThatChangeWhileTheyAreReadAreNamed() throws {
+    func filesThatChangeDuringReadingAreNamed() throws {
         let ids = (0..<10_000).map { UInt16($0 % 50) }
         for content in [bytes(ids), header(20_240_520, 1, 10_000) + bytes(ids)] {
             let path = try scratch.write("a.bin", content)
@@ -209,7 +209,7 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
     }
 
     @Test("fingerprints depend only on the tokens")
-    func fingerprintsFollowTheTokensAlone() throws {
+    func fingerprintsDependOnlyOnTheTokens() throws {
         let ids = (0..<1000).map { UInt16($0) }
         let whole = try scratch.write("a.bin", bytes(ids))
         let parts = try [
@@ -227,7 +227,7 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
     }
 
     @Test("fingerprints of long data cover both ends")
-    func fingerprintsOfLongDataSeeBothEnds() throws {
+    func fingerprintsOfLongDataCoverBothEnds() throws {
         var ids = [UInt16](repeating: 3, count: (1 << 20) + 12_345)
         let fingerprint = try TokenDataset(files: [scratch.write("a.bin", bytes(ids))]).fingerprint
         // Blocks of 4096 start 4144 tokens apart, so 4100 is between two of them.

@@ -24,7 +24,7 @@ private let sample = String(
     }
 
     @Test("characters are split as nanoGPT splits them", arguments: [16, 17, 1000, 1 << 20])
-    func charactersAreSplitAsNanoGPTSplitsThem(chunk: Int) throws {
+    func charactersAreSplitAsByNanoGPT(chunk: Int) throws {
         var options = options([try scratch.write("a.txt", sample)], .characters)
         options.chunkBytes = chunk
         let statistics = try tokenize(options)
@@ -52,7 +52,7 @@ private let sample = String(
     }
 
     @Test("byte pairs encode each split separately", arguments: [16, 19, 1 << 20])
-    func bytePairsEncodeEachSplitByItself(chunk: Int) throws {
+    func bytePairsEncodeEachSplitSeparately(chunk: Int) throws {
         var options = options(
             [try scratch.write("a.txt", sample)], .bytePairs(folder: goldenFolder + "/small"))
         options.chunkBytes = chunk
@@ -72,7 +72,7 @@ private let sample = String(
     }
 
     @Test("the byte tokenizer accepts any file, and shards are filled")
-    func bytesTakeAnythingAndShardsAreFilled() throws {
+    func byteTokenizerAcceptsAnyFile() throws {
         let content = (0..<1000).map { UInt8(truncatingIfNeeded: $0 * 7) }
         var options = options([try scratch.write("a", content)], .bytes)
         options.shardTokens = 300
@@ -90,7 +90,7 @@ private let sample = String(
     }
 
     @Test("several texts are joined unless they are separated")
-    func severalTextsAreOneUnlessSeparated() throws {
+    func textsAreJoinedUnlessSeparated() throws {
         let small = try BytePairTokenizer(folder: goldenFolder + "/small")
         let inputs = [
             try scratch.write("a.txt", "one tw"), try scratch.write("b.txt", "o three four"),
@@ -152,7 +152,7 @@ private let sample = String(
     }
 
     @Test("progress ends at the total")
-    func progressEndsAtTheWhole() throws {
+    func progressEndsAtTheTotal() throws {
         let path = try scratch.write("a.txt", sample)
         var options = options([path], .characters)
         options.chunkBytes = 10_000
@@ -167,7 +167,7 @@ private let sample = String(
     }
 
     @Test("texts that are too short are refused")
-    func textsThatAreTooShortAreRefused() throws {
+    func shortTextsAreRefused() throws {
         for (text, part) in [
             ("", "0 characters"), ("a", "1 character,"), ("ab", "2 characters"),
             ("abcdefgh", "1 validation tokens"),
@@ -202,12 +202,12 @@ private let sample = String(
     }
 
     @Test("existing output is never overwritten")
-    func whatIsThereIsNeverOverwritten() throws {
+    func existingOutputIsNeverOverwritten() throws {
         let path = try scratch.write("a.txt", sample)
         try tokenize(options([path], .characters))
         let before = try scratch.bytes(of: "data/train.bin")
         for output in ["data", "data/", "a.txt"] {
-            expectFailure(.usage, "never overwritten", "choose another folder") {
+            expectFailure(.usage, "already exists", "choose another folder") {
                 try tokenize(options([path], .bytes, output: output))
             }
         }
@@ -266,7 +266,7 @@ private let sample = String(
 
     /// A limit on file sizes replaces the full disk, because both fail in the middle of writing.
     @Test("a full disk leaves no partial output")
-    func aFullDiskLeavesNothingBehind() async throws {
+    func fullDiskLeavesNoPartialOutput() async throws {
         await #expect(processExitsWith: .exitCode(74)) {
             let scratch = try TemporaryFolder()
             let path = try scratch.write("a.txt", sample)
@@ -287,7 +287,7 @@ private let sample = String(
     }
 
     @Test("standard input can be tokenized")
-    func standardInputIsAText() async throws {
+    func standardInputCanBeTokenized() async throws {
         await #expect(processExitsWith: .success) {
             let scratch = try TemporaryFolder()
             let path = try scratch.write("a.txt", sample)
@@ -329,7 +329,7 @@ private let sample = String(
     }
 
     @Test("files that do not match the description are refused")
-    func filesThatDoNotFitTheDescriptionAreRefused() throws {
+    func mismatchedFilesAreRefused() throws {
         let train = try scratch.bytes(of: "data/train.bin")
         try scratch.write("data/validation.bin", train)
         expectFailure(.badData, "validation tokens", "dataset.json") { _ = try DataFolder(data) }
@@ -370,7 +370,7 @@ private let sample = String(
 
 @Suite struct BigramTests {
     @Test("the bigram loss equals that of counted pairs")
-    func theLossIsThatOfCountedPairs() throws {
+    func lossEqualsThatOfCountedPairs() throws {
         let scratch = try TemporaryFolder()
         let train = try TokenDataset(files: [
             scratch.write("train.bin", [0, 1, 0, 1, 0, 2].flatMap { [UInt8($0), 0] })

@@ -40,7 +40,7 @@ private indirect enum JSON: Decodable, Equatable {
     init() throws { scratch = try TemporaryFolder() }
 
     @Test("saved tokenizers load unchanged")
-    func savedTokenizersLoadAsTheSame() throws {
+    func savedTokenizersLoadUnchanged() throws {
         let tokenizers: [any Tokenizer] = [
             ByteTokenizer(),
             try CharacterTokenizer(
@@ -63,7 +63,7 @@ private indirect enum JSON: Decodable, Equatable {
     }
 
     @Test("a Hugging Face file gives the same tokenizer")
-    func aFileOfHuggingFaceIsTheSameTokenizer() throws {
+    func huggingFaceFileGivesTheSameTokenizer() throws {
         let small = try BytePairTokenizer(folder: goldenFolder + "/small")
         #expect(try loadTokenizer(folder: goldenFolder).fingerprint == small.fingerprint)
         #expect(try BytePairTokenizer(folder: goldenFolder).fingerprint == small.fingerprint)
@@ -113,7 +113,7 @@ private indirect enum JSON: Decodable, Equatable {
     }
 
     @Test("unusable tokenizer files are refused")
-    func descriptionsThatCannotBeUsedAreRefused() throws {
+    func unusableFilesAreRefused() throws {
         let load = { _ = try loadTokenizer(folder: scratch.path) }
         expectFailure(.missingInput, "tokenizer.json", "does not exist", of: load)
         let bad: [(String, [String])] = [
@@ -144,7 +144,7 @@ private indirect enum JSON: Decodable, Equatable {
     }
 
     @Test("unusable vocabularies are refused")
-    func vocabulariesThatCannotBeUsedAreRefused() throws {
+    func unusableVocabulariesAreRefused() throws {
         let load = { _ = try BytePairTokenizer(folder: scratch.path) }
         expectFailure(.missingInput, "no byte-pair vocabulary", of: load)
         let vocabulary = try Data(

@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test("a tokenizer with any setting gives the library's ids or is refused")
-    func givesTheLibrarysIdsOrIsRefused() throws {
+    func settingsGiveTheLibrarysIdsOrAreRefused() throws {
         let (texts, cases) = try Self.load()
         let usual = try #require(cases.first { $0.name == "nothing" }?.ids)
         #expect(cases.count >= 40)
@@ -104,7 +104,7 @@ import Testing
 
     /// The end-of-text token of a model may have any name.
     @Test("the only special token ends texts")
-    func theOneSpecialTokenEndsTexts() throws {
+    func onlySpecialTokenEndsTexts() throws {
         let (_, cases) = try Self.load()
         let file = try #require(cases.first?.file)
         let scratch = try TemporaryFolder()

@@ -3,8 +3,8 @@ import Foundation
 import Support
 import Testing
 
-@Suite("Findings from branches of a run")
-struct BranchesTests {
+/// Tests of findings from branches of a run.
+@Suite struct BranchesTests {
     @Test("the critical batch grows from one checkpoint to the next, and with it the warmup")
     func growth() throws {
         var planted = PlantedBranches()

@@ -4,8 +4,7 @@ import TestSupport
 import Testing
 
 /// Tests of the page about branches in a browser.
-@Suite("A page about branches in a browser")
-struct BrowserTests {
+@Suite struct BrowserTests {
     @Test("every chart is drawn, and no label covers another", arguments: [1300, 400])
     func page(width: Int) throws {
         var planted = PlantedBranches()

@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test("one growing place is enough to refute")
-    func onePlaceRefutes() {
+    func oneGrowingPlaceRefutes() {
         let check = check(exponent: 0.5, change: { $0 == .logits ? $1 : 1 + 1e-3 * $1 })
         #expect(check.isFlat(.mup) == false)
         #expect(check.sentences[0].contains("the logits"))

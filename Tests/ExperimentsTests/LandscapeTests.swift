@@ -23,15 +23,15 @@ private struct SmallModel {
     }
 }
 
-@Suite("Filter-normalized directions")
-struct FilterDirectionsTests {
+/// Tests of filter-normalized directions.
+@Suite struct FilterDirectionsTests {
     private func norm(_ values: Buffer<Float>, _ places: some Sequence<Int>) -> Double {
         places.reduce(0) { $0 + pow(Double(values.base[$1]), 2) }.squareRoot()
     }
 
     /// In fp32 each square has a relative rounding error of 1e-7.
     @Test("filters have the norms of the parameters' filters")
-    func filtersAreAsLongAsTheParameters() {
+    func filtersHaveTheNormsOfTheParameters() {
         let model = SmallModel()
         let direction = FilterDirections.direction(
             1, seed: 1, at: model.parameters, layout: model.layout)
@@ -50,7 +50,7 @@ struct FilterDirectionsTests {
     }
 
     @Test("biases, norms and padding have no direction")
-    func biasesNormsAndPaddingAreLeftAlone() {
+    func biasesNormsAndPaddingHaveNoDirection() {
         let model = SmallModel()
         let direction = FilterDirections.direction(
             1, seed: 1, at: model.parameters, layout: model.layout)
@@ -62,7 +62,7 @@ struct FilterDirectionsTests {
     }
 
     @Test("each seed and number has its own direction")
-    func eachSeedAndNumberHasItsOwn() {
+    func eachSeedAndNumberHasItsOwnDirection() {
         let model = SmallModel()
         func direction(_ number: Int, _ seed: UInt64) -> [Float] {
             let direction = FilterDirections.direction(
@@ -87,8 +87,8 @@ struct FilterDirectionsTests {
     }
 }
 
-@Suite("Principal planes")
-struct PrincipalPlaneTests {
+/// Tests of principal planes.
+@Suite struct PrincipalPlaneTests {
     private static let layout: ArenaLayout = {
         var layout = ArenaLayout()
         layout.append("first", shape: [5, 7])
@@ -151,7 +151,7 @@ struct PrincipalPlaneTests {
 
     /// A distant mean adds nothing to a centered variance and dominates one about the origin.
     @Test("centering subtracts the mean")
-    func centringIsAboutTheMean() throws {
+    func centeringSubtractsTheMean() throws {
         let path = Self.path([(10, 0.5), (10, -0.5), (12, 0), (8, 0)])
         let products = try path.products(from: Self.origin)
         let centered = try #require(PrincipalPlane(products: products, isCentered: true))
@@ -188,7 +188,7 @@ struct PrincipalPlaneTests {
     }
 
     @Test("scales weight the points")
-    func scalesWeighThePoints() throws {
+    func scalesWeightThePoints() throws {
         let products = [[10000.0, 0], [0, 1]]
         let plain = try #require(PrincipalPlane(products: products, isCentered: false))
         #expect(abs(plain.explained[1] - 1 / 10001.0) < 1e-12)
@@ -202,7 +202,7 @@ struct PrincipalPlaneTests {
     }
 
     @Test("a line is not a plane")
-    func aLineIsNoPlane() throws {
+    func lineIsNotAPlane() throws {
         let path = Self.path([(0, 0), (1, 0), (2, 0), (5, 0)])
         let products = try path.products(from: Self.origin)
         #expect(PrincipalPlane(products: products, isCentered: true) == nil)
@@ -210,12 +210,12 @@ struct PrincipalPlaneTests {
     }
 }
 
-@Suite("Losses on a grid")
-struct LossSurfaceTests {
+/// Tests of losses on a grid.
+@Suite struct LossSurfaceTests {
     private let grid = PlaneGrid(x: -1...1, y: -2...2, size: 5)
 
     @Test("grid points are numbered by rows")
-    func placesRunByRows() {
+    func gridPointsAreNumberedByRows() {
         #expect(grid.count == 25)
         #expect(grid.place(0) == (-1, -2))
         #expect(grid.place(3) == (0.5, -2))
@@ -224,7 +224,7 @@ struct LossSurfaceTests {
     }
 
     @Test("a grid around a path contains the path")
-    func pathsAreInside() {
+    func gridAroundAPathContainsIt() {
         let grid = PlaneGrid(around: [(0, 5), (4, 5), (2, 5)], margin: 0.25, size: 3)
         #expect(grid.x == -1...5)
         #expect(grid.y == 4...6, "a path without extent has one all the same")
@@ -238,7 +238,7 @@ struct LossSurfaceTests {
     }
 
     @Test("a path ends where it leaves the grid")
-    func pathsAreCut() {
+    func pathEndsAtTheEdge() {
         let inside = grid.beginning(of: [(0, 0), (0.5, 1), (3, 1), (0, 0)])
         #expect(inside.map(\.x) == [0, 0.5, 1] && inside.map(\.y) == [0, 1, 1])
         #expect(grid.beginning(of: [(9, 9), (0, 0)]).isEmpty)
@@ -273,7 +273,7 @@ struct LossSurfaceTests {
     }
 
     @Test("a value that is not finite is never the lowest")
-    func whatIsNotFiniteIsNeverTheLeast() {
+    func nonFiniteValueIsNeverTheLowest() {
         let small = PlaneGrid(x: 0...1, y: 0...1, size: 2)
         #expect(LossSurface(grid: small, losses: [.nan, 2, -.infinity, 3]).least?.loss == 2)
         let none = [Double](repeating: .nan, count: 4)

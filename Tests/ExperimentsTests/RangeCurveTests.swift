@@ -4,8 +4,8 @@ import Support
 import TestSupport
 import Testing
 
-@Suite("Curves of the range test")
-struct RangeCurveTests {
+/// Tests of curves of the range test.
+@Suite struct RangeCurveTests {
     @Test("a ramp goes from its first to its last rate by factors or by differences")
     func ramps() throws {
         let geometric = try RateRamp(from: 1e-7, to: 10, steps: 100)
@@ -128,7 +128,7 @@ struct RangeCurveTests {
     }
 
     @Test("a curve that does not fall by more than noise has no starting rate")
-    func nowhereToBegin() throws {
+    func flatCurveHasNoStartingRate() throws {
         let ramp = try RateRamp(from: 1e-7, to: 10, steps: 100)
         var starts = 0
         for seed in 0..<300 {

@@ -2,8 +2,8 @@ import Experiments
 import Support
 import Testing
 
-@Suite("Probes of a learning rate")
-struct RateProbeTests {
+/// Tests of probes of a learning rate.
+@Suite struct RateProbeTests {
     @Test("the rate rises over a tenth of the steps and then stays")
     func rates() {
         var probe = RateProbe(rate: 0.5, steps: 40)

@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Recommendations of the range test")
-struct RateRecommendationTests {
+/// Tests of recommendations of the range test.
+@Suite struct RateRecommendationTests {
     private func curve(
         _ losses: [Double], shape: RateRamp.Shape = .geometric
     ) throws -> RangeCurve {

@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Searches for a learning rate")
-struct RateSearchTests {
+/// Tests of searches for a learning rate.
+@Suite struct RateSearchTests {
     /// Finishes a search on a function from the logarithm of the rate to base 2 to the loss, which
     /// is 4 before the first step.
     private func finished(

@@ -2,8 +2,8 @@ import Experiments
 import Foundation
 import Testing
 
-@Suite("Findings from a run's curve")
-struct RegimeCurveTests {
+/// Tests of findings from a run's curve.
+@Suite struct RegimeCurveTests {
     /// Returns a run of 100 steps whose validation loss is a function of the completed part.
     private func curve(
         _ regime: Regime, diverged: Bool = false, _ loss: (Double) -> Double
@@ -38,7 +38,7 @@ struct RegimeCurveTests {
 
     /// The curve decides the sentence, not the intention behind the rate.
     @Test("a rate that looks different than intended is reported")
-    func aRateThatLooksOtherwiseIsTold() {
+    func unexpectedRateIsReported() {
         let sentence = curve(.small) { 2 + 2 * exp(-10 * $0) }.sentence(best: 2)
         #expect(sentence.contains("was meant to be too small, but looks good"))
         #expect(sentence.hasSuffix("give other --rates."))

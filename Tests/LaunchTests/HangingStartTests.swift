@@ -15,18 +15,16 @@ struct HangingStartTests {
 
     /// Two emulated hosts whose container networks have the same address; the launcher runs on the
     /// first.
-    private struct Hosts: ~Copyable {
+    private final class Hosts {
         let name: String
-        let folder: String
+        // The launcher reads the agent, a file in this folder, as a list of words.
+        private let temporary: TemporaryFolder
+        var folder: String { temporary.path }
         var second: String { "lockstep-\(name)-h2" }
 
         init(_ suffix: String) throws {
+            temporary = try TemporaryFolder(hasSpace: false)
             name = "t\(getpid())\(suffix)"
-            folder =
-                FileManager.default.temporaryDirectory
-                .appending(path: "lockstep-hosts-\(UUID().uuidString)").path
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true)
             let script = """
                 set -e
                 "$0" up 2 --name \(name) >/dev/null
@@ -41,10 +39,7 @@ struct HangingStartTests {
             try #require(up.status == 0, "\(up.errors)")
         }
 
-        deinit {
-            _ = try? Launch.run(EmulatedCluster.script, ["down", "--name", name])
-            try? FileManager.default.removeItem(atPath: folder)
-        }
+        deinit { _ = try? Launch.run(EmulatedCluster.script, ["down", "--name", name]) }
 
         /// Returns a command line for bash that runs the launcher, to which arguments can be
         /// appended.
@@ -77,7 +72,7 @@ struct HangingStartTests {
     private static let hanging = "sleep 300"
 
     @Test("networks of containers are excluded")
-    func networksOfContainersAreLeftOut() throws {
+    func networksOfContainersAreExcluded() throws {
         let hosts = try Hosts("d")
         let outcome = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: Self.seconds)
@@ -171,7 +166,7 @@ struct HangingStartTests {
     }
 
     @Test("a program that is missing on another host is named")
-    func aProgramThatASecondHostLacksIsNamed() throws {
+    func programMissingOnAnotherHostIsNamed() throws {
         let hosts = try Hosts("g")
         let program = "\(hosts.folder)/program"
         try FileManager.default.createDirectory(
@@ -209,7 +204,7 @@ struct HangingStartTests {
     /// A scheduler sends its signal to all processes that a job has on a host. A rank may need
     /// longer for its checkpoint than Open MPI waits for ranks that it ends.
     @Test("a signal to all processes of another host is a request to checkpoint")
-    func aSignalToAllProcessesOfAnotherHostIsARequestToCheckpoint() throws {
+    func signalToAnotherHostRequestsACheckpoint() throws {
         let hosts = try Hosts("i")
         let rank = """
             trap "sleep 3; touch \(hosts.folder)/saved-\\$OMPI_COMM_WORLD_RANK; exit 75" TERM USR1
@@ -248,7 +243,7 @@ struct HangingStartTests {
     }
 
     @Test("a process that ends on another host is named")
-    func whatEndsOnAnotherHostIsNamed() throws {
+    func processEndingOnAnotherHostIsNamed() throws {
         let hosts = try Hosts("h")
         for (victim, code, words) in [
             ("$$", Int32(137), " on \(hosts.second) was ended by SIGKILL, most likely "),

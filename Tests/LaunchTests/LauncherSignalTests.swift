@@ -24,12 +24,10 @@ import Testing
 
     /// Runs a script in bash with the launcher, a folder and a rank's command.
     private func run(_ script: String) throws -> Outcome {
-        let folder = FileManager.default.temporaryDirectory
-            .appending(path: "lockstep-signals-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        // It has the TMPDIR of Open MPI.
+        let folder = try TemporaryFolder(hasSpace: false)
         return try Launch.run(
-            "bash", ["-c", Self.common + "\n" + script, "bash", launcher, folder, Self.rank],
+            "bash", ["-c", Self.common + "\n" + script, "bash", launcher, folder.path, Self.rank],
             seconds: 60)
     }
 
@@ -38,7 +36,7 @@ import Testing
         arguments: [
             "2>/dev/full", "2>&-", "2>/dev/full >/dev/full", "2> >(exec sleep 2)",
         ])
-    func wordsThatNobodyTakesStopNothing(redirection: String) throws {
+    func closedOutputStopsNothing(redirection: String) throws {
         let outcome = try run(
             """
             "${start[@]}" \(redirection) & child=$!
@@ -50,7 +48,7 @@ import Testing
 
     /// The terminal closes when the program that shows it ends.
     @Test("a closed terminal is a request to checkpoint")
-    func aClosedTerminalIsARequestToCheckpoint() throws {
+    func closedTerminalRequestsACheckpoint() throws {
         let outcome = try run(
             """
             printf -v quoted '%q ' "${start[@]}"
@@ -69,7 +67,7 @@ import Testing
     @Test(
         "a signal to all processes at once is a request to checkpoint",
         arguments: ["TERM", "INT", "HUP"])
-    func aSignalToAllProcessesAtOnceIsARequestToCheckpoint(signal: String) throws {
+    func signalToAllProcessesRequestsACheckpoint(signal: String) throws {
         let outcome = try run(
             """
             "${start[@]}" & child=$!
@@ -81,7 +79,7 @@ import Testing
     }
 
     @Test("a signal to mpirun alone is a request to checkpoint", arguments: ["TERM", "INT", "HUP"])
-    func aSignalToMPIRunAloneIsARequestToCheckpoint(signal: String) throws {
+    func signalToMPIRunRequestsACheckpoint(signal: String) throws {
         let outcome = try run(
             """
             "${start[@]}" & child=$!
@@ -109,7 +107,7 @@ import Testing
     }
 
     @Test("a second request ends ranks that ignore the first", arguments: ["", "perl"])
-    func aSecondRequestEndsRanksThatDoNotHeedTheFirst(missing: String) throws {
+    func secondRequestEndsRanksThatIgnoreTheFirst(missing: String) throws {
         let outcome = try run(
             """
             mkdir "$folder/bin" "$folder/tmp" && ln -s /bin/* /usr/bin/* "$folder/bin/" 2>/dev/null

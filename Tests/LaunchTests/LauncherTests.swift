@@ -46,15 +46,12 @@ private enum ControlGroup {
     }
 
     private func withHostfile(_ text: String, _ body: (String) throws -> Void) throws {
-        let path = FileManager.default.temporaryDirectory
-            .appending(path: "lockstep-hosts-\(UUID().uuidString)").path
-        try Data(text.utf8).write(to: URL(filePath: path))
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try body(path)
+        let folder = try TemporaryFolder(hasSpace: false)
+        try body(try folder.write("hosts", text))
     }
 
     @Test("ranks are bound to cores if there are enough")
-    func bindsToCoresWhileThereAreEnough() throws {
+    func ranksAreBoundToCores() throws {
         let one = try flags("--ranks", "1")
         #expect(one.contains(" -n 1 --bind-to core "))
         #expect(one.contains(" -x OMP_NUM_THREADS=1 -x LOCKSTEP_THREADS=1 "))
@@ -64,7 +61,7 @@ private enum ControlGroup {
 
     /// The test allows the last of its own cores, because mpirun itself would bind to the first.
     @Test("only allowed cores are used")
-    func keepsToTheCoresThatItMayUse() throws {
+    func onlyAllowedCoresAreUsed() throws {
         let outcome = try Launch.run(
             "bash",
             [
@@ -85,7 +82,7 @@ private enum ControlGroup {
     @Test(
         "a quota of the control group limits the cores",
         .enabled(if: ControlGroup.isPossible, "root cannot make control groups here"))
-    func aQuotaOfTheControlGroupCountsAsCores() throws {
+    func quotaOfTheControlGroupLimitsTheCores() throws {
         let group = "\(ControlGroup.root)/lockstep-test-\(getpid())"
         let script = """
             mkdir "$1" "$1/below" && trap 'rmdir "$1/below" "$1"' EXIT
@@ -99,7 +96,7 @@ private enum ControlGroup {
     }
 
     @Test("ranks share cores if there are too few")
-    func sharesCoresWhenThereAreTooFew() throws {
+    func ranksShareCores() throws {
         for flags in [
             try flags("--ranks", "999"), try flags("--ranks", "1", "--threads", "999"),
             try flags("--ranks", "1", "--oversubscribe"),
@@ -179,7 +176,7 @@ private enum ControlGroup {
             try refusal("--hosts", "/no/such", "true")
                 == (
                     66,
-                    "/no/such: there is no readable hostfile; see the examples in cluster/hostfiles."
+                    "/no/such: is not a readable hostfile; see the examples in cluster/hostfiles."
                 ))
         #expect(
             try refusal("no-such-command")
@@ -206,7 +203,7 @@ private enum ControlGroup {
             // An ELF file for a machine with the number 0.
             ("\u{7F}ELF" + String(repeating: "\0", count: 60), "is a program for another kind "),
         ])
-    func aFileThatIsNoProgramIsRefused(content: String, words: String) throws {
+    func nonProgramIsRefused(content: String, words: String) throws {
         try withHostfile(content) { path throws in
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
             try withHostfile("localhost slots=1\n") { hosts throws in
@@ -237,13 +234,13 @@ private enum ControlGroup {
             #expect(outcome.status == 78)
             #expect(
                 outcome.errors
-                    == "launch/mpirun: LOCKSTEP_START_TIMEOUT = \(seconds): is not a positive number "
-                    + "of seconds below a million; set one such as 60.\n")
+                    == "launch/mpirun: LOCKSTEP_START_TIMEOUT = \"\(seconds)\": is not a positive "
+                    + "number of seconds below a million; set one such as 60.\n")
         }
     }
 
     @Test("help that cannot be written ends with 74", arguments: ["--help", "--dry-run -- true"])
-    func helpThatCannotBeWritten(options: String) throws {
+    func unwritableHelp(options: String) throws {
         let outcome = try Launch.run(
             "bash", ["-c", "\"$0\" \(options) >/dev/full", launcher], seconds: 20)
         #expect(outcome.status == 74)
@@ -259,7 +256,7 @@ private enum ControlGroup {
         #expect(outcome.status == 78)
         #expect(
             outcome.errors.hasPrefix(
-                "launch/mpirun: SLURM_NTASKS = \(tasks): is not a number of tasks "))
+                "launch/mpirun: SLURM_NTASKS = \"\(tasks)\": is not a number of tasks "))
     }
 
     @Test("bad hostfiles are refused in one sentence")
@@ -276,7 +273,8 @@ private enum ControlGroup {
         for (lines, number, problem) in [
             (
                 "node1 slots=2\nnode2 slot=2\n", 2,
-                "\"slot=2\" instead of slots=N; write one host per line, such as: node1 slots=4"
+                "\"slot=2\" instead of slots=N; write one host per line, such as "
+                    + "\"node1 slots=4\"."
             ),
             (
                 "[::1] slots=1\n", 1,
@@ -323,7 +321,7 @@ private enum ControlGroup {
     }
 
     @Test("a killed rank is reported in one sentence")
-    func aKilledRankIsToldInOneSentence() throws {
+    func killedRankIsReportedInOneSentence() throws {
         let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && kill -KILL $$; sleep 30"
         let outcome = try Launch.run(
             launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
@@ -341,7 +339,7 @@ private enum ControlGroup {
     @Test(
         "a termination signal becomes a request to checkpoint",
         arguments: [["env"], ["env", "--block-signal=USR1,TERM,INT,HUP"]])
-    func terminationBecomesARequestToCheckpoint(start: [String]) throws {
+    func terminationRequestsACheckpoint(start: [String]) throws {
         // Each rank reports its start, waits for the request, and exits as after a checkpoint.
         let rank = "trap 'exit 75' USR1; echo up; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
         let script = """
@@ -350,9 +348,8 @@ private enum ControlGroup {
             until [ "$(grep -c up "$output")" = 2 ]; do sleep 0.1; done
             kill -TERM $child; wait $child
             """
-        let output = FileManager.default.temporaryDirectory
-            .appending(path: "lockstep-signal-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: output) }
+        let folder = try TemporaryFolder()
+        let output = "\(folder.path)/output"
         let command = start + [launcher, "--ranks", "2", "--oversubscribe", "--", "sh", "-c", rank]
         let outcome = try Launch.run("bash", ["-c", script, "bash", output] + command)
         #expect(outcome.status == 75)

@@ -4,7 +4,7 @@ import Testing
 /// Tests that any failure of ranks is reported in one sentence and ends the job with its code.
 @Suite struct AgreementTests {
     @Test("without a failure every rank has its own value")
-    func withoutFailureEveryRankHasItsOwnValue() throws {
+    func everyRankHasItsOwnValue() throws {
         let outcome = try Launch.probe(ranks: 3, "agree", "failing=")
         #expect(outcome.status == 0)
         #expect(outcome.output == "{\"value\":0}\n{\"value\":1}\n{\"value\":2}\n")
@@ -17,7 +17,7 @@ import Testing
             ("0,1,2", "no", "The file x0 is not there; give another."),
             ("0,1,2", "yes", "The file x is not there; give another."),
         ])
-    func rankZerosOrACommonFailureIsToldAsItIs(
+    func failuresOfRankZeroAreReportedUnchanged(
         failing: String, alike: String, sentence: String
     ) throws {
         let outcome = try Launch.probe(ranks: 3, "agree", "failing=\(failing)", "alike=\(alike)")
@@ -29,7 +29,7 @@ import Testing
     @Test(
         "the failure of another rank is reported with its rank and host",
         arguments: [("2", "no", 2, "x2"), ("1,2", "no", 1, "x1"), ("1,2", "yes", 1, "x")])
-    func anotherRanksFailureIsToldWithItsRankAndHost(
+    func otherFailuresAreReportedWithRankAndHost(
         failing: String, alike: String, rank: Int, file: String
     ) throws {
         let outcome = try Launch.probe(ranks: 3, "agree", "failing=\(failing)", "alike=\(alike)")
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test("a rank that fails while others wait ends the job", arguments: [0, 1, 2])
-    func aRankThatFailsWhileOthersWaitEndsTheJob(rank: Int) throws {
+    func rankThatFailsEndsTheJob(rank: Int) throws {
         let outcome = try Launch.probe(ranks: 3, "fail", "rank=\(rank)")
         #expect(outcome.status == 74)
         let sentence = try #require(outcome.sentences.first)

@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct CommunicatorTests {
     @Test("collectives and messages arrive complete", arguments: 1...4)
-    func collectivesAndMessagesArriveWhole(ranks: Int) throws {
+    func collectivesAndMessagesArriveComplete(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "collectives")
         #expect(outcome.status == 0, "\(outcome.errors)")
         let reports: [CollectivesReport] = try outcome.reports()

@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct EnvironmentTests {
     @Test("every rank knows its rank and size", arguments: 1...4)
-    func everyRankKnowsItsPlace(ranks: Int) throws {
+    func everyRankKnowsItsRankAndSize(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "environment")
         #expect(outcome.status == 0, "\(outcome.errors)")
         let reports: [EnvironmentReport] = try outcome.reports()
@@ -22,7 +22,7 @@ import Testing
     }
 
     @Test("without a launcher there is a single rank")
-    func withoutALauncherThereIsOneRankThatKnowsIt() throws {
+    func withoutALauncherThereIsOneRank() throws {
         let outcome = try Launch.run("\(Launch.products)/multirank-probe", ["environment"])
         #expect(outcome.status == 0, "\(outcome.errors)")
         let reports: [EnvironmentReport] = try outcome.reports()
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test("Slurm tasks that are not connected are refused")
-    func tasksOfSlurmThatDoNotFindOneAnotherAreRefused() throws {
+    func unconnectedSlurmTasksAreRefused() throws {
         let outcome = try Launch.run(
             "\(Launch.products)/multirank-probe", ["environment"],
             environment: ["SLURM_STEP_NUM_TASKS": "4"])

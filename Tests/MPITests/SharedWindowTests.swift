@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct SharedWindowTests {
     @Test("ranks read and write each other's memory and release it", arguments: [2, 3, 4])
-    func ranksReadAndWriteOneAnothersMemoryAndGiveItBack(ranks: Int) throws {
+    func ranksShareAndReleaseMemory(ranks: Int) throws {
         let outcome = try Launch.probe(ranks: ranks, "window")
         #expect(outcome.status == 0, "\(outcome.errors)")
         let reports: [WindowReport] = try outcome.reports()
@@ -22,7 +22,7 @@ import Testing
     }
 
     @Test("free space is checked before it is used")
-    func roomIsLookedForBeforeItIsTaken() throws {
+    func freeSpaceIsCheckedFirst() throws {
         let space = SharedMemorySpace(folder: "/dev/shm")
         let free = try #require(space.freeBytes)
         #expect(space.reasonAgainst(bytes: 1 << 20) == nil)

@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test("generation with a cache equals the full forward pass", arguments: [true, false])
-    func generationWithACacheEqualsTheWholeForwardPass(tiesHead: Bool) {
+    func generationWithACacheEqualsTheForwardPass(tiesHead: Bool) {
         let errors = generationErrors(.fp32, against: .fp32, tiesHead: tiesHead)
         #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
     }
@@ -175,7 +175,7 @@ import Testing
     /// Sampling in bf16 computes the same as evaluation, except for the order of sums and the rounding
     /// of the attention probabilities.
     @Test("generation rounds the values that the full forward pass rounds")
-    func generationRoundsWhatTheWholeForwardPassRounds() {
+    func generationRoundsLikeTheForwardPass() {
         let rounded = generationErrors(.bf16, against: .bf16)
         let exact = generationErrors(.fp32, against: .bf16)
         #expect(rounded.allSatisfy { $0 < 0.02 }, "\(rounded)")

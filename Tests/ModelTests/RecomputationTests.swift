@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test("the least memory of a plan is less than the model uses", arguments: [false, true])
-    func theLeastIsNoMoreThanWhatIsTaken(recomputes: Bool) {
+    func leastMemoryIsBelowTheUsedMemory(recomputes: Bool) {
         let shape = configuration(layers: 6, width: 48, heads: 4, context: 16, vocabulary: 64)
         let model = GPT(
             shape, microBatch: 2, training: true, recomputes: recomputes, engine: ComputeEngine())

@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test("temperature 0 takes the likeliest token and the first of ties")
-    func temperatureZeroTakesTheLikeliestAndTheFirstOfTies() {
+    func temperatureZeroTakesTheLikeliest() {
         var sampling = Sampling()
         sampling.temperature = 0
         #expect(counts(sampling, draws: 10) == [1: 10])
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test("top-k and top-p keep the likeliest tokens")
-    func topKAndTopPLeaveTheLikeliest() {
+    func topKAndTopPKeepTheLikeliest() {
         var sampling = Sampling()
         sampling.topK = 3
         #expect(Set(counts(sampling).keys) == [1, 2, 4])
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test("equal seeds give equal draws, and other seeds give others")
-    func theSeedDecides() {
+    func drawsDependOnTheSeed() {
         var sampling = Sampling()
         let first = counts(sampling)
         #expect(counts(sampling) == first)

@@ -14,7 +14,7 @@ import Testing
     ]
 
     @Test("a step allocates the planned scratch memory", arguments: 0..<5, Precision.allCases)
-    func whatIsPlannedIsWhatAStepTakes(shape: Int, precision: Precision) {
+    func stepAllocatesThePlannedScratch(shape: Int, precision: Precision) {
         let configuration = Self.shapes[shape]
         for (recomputes, threads) in [(false, 1), (true, 1), (false, 3)] {
             let engine = ComputeEngine(threads: threads)
@@ -24,7 +24,7 @@ import Testing
             let parameters = ModelTests.parameters(model.layout)
             let planned = model.scratchBytes(
                 parameters: Parameters(parameters, precision: precision))
-            #expect(engine.scratchBytes == 0, "asking takes nothing")
+            #expect(engine.scratchBytes == 0, "planning allocates nothing")
             let gradients = Buffer<Float>(count: parameters.count)
             let key = DropoutKey(probability: configuration.dropout, seed: 1, step: 1)
             for dropout in configuration.dropout > 0 ? [nil, key] : [nil] {

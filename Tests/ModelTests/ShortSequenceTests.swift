@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test("short sequences give the results of a short context", arguments: [0.0, 0.2])
-    func theSameAsAShortContext(dropout: Double) {
+    func shortSequencesEqualAShortContext(dropout: Double) {
         let pair = Pair(dropout: dropout)
         #expect(pair.short.tokenCount == 18 && pair.short.sequenceLength == 9)
         #expect(pair.short.activationBytes == pair.whole.activationBytes)
@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test("accumulation leaves rows that no sequence reaches unchanged")
-    func accumulatingLeavesTheOtherRows() throws {
+    func accumulationLeavesOtherRowsUnchanged() throws {
         let pair = Pair(dropout: 0)
         let gradients = Buffer<Float>(count: pair.longParameters.count)
         gradients.elements.update(repeating: 7)

@@ -42,7 +42,7 @@ extension MultiRankTests {
         private func arguments(_ run: RunResult, out: URL, layout: Layout) -> [String] {
             [
                 "--ranks", "\(layout.ranks)", "--threads", "\(layout.threads)",
-                "--oversubscribe", "--", Workshop.lockstep, "branch", run.folder.path, "--out",
+                "--oversubscribe", "--", Workbench.lockstep, "branch", run.folder.path, "--out",
                 out.path, "--checkpoints", "20,40", "--tokens", "9600", "--repeats", "2",
                 "--batches", "0.5,1,2,4",
             ]
@@ -50,15 +50,15 @@ extension MultiRankTests {
 
         @Test("layouts and kills do not change a byte of branches")
         func layoutsAndKills() throws {
-            let workshop = try Workshop()
-            let run = workshop.run("trunk")
-            let recipe = try workshop.recipe("trunk", Self.recipe)
-            let trained = try workshop.train(
-                [recipe, "--data", workshop.data], ranks: 3, into: run)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let run = bench.run("trunk")
+            let recipe = try bench.recipe("trunk", Self.recipe)
+            let trained = try bench.train(
+                [recipe, "--data", bench.data], ranks: 3, into: run)
             try #require(trained.status == 0, "\(trained.errors)")
             var expected: [Data]?
             for layout in [Layout(1), Layout(2, threads: 2), Layout(3), Layout(4, perHost: 2)] {
-                let folder = workshop.folder.appending(path: "\(layout)")
+                let folder = URL(filePath: bench.path("\(layout)"))
                 let outcome = try Launch.run(
                     "\(Launch.root)/launch/mpirun", arguments(run, out: folder, layout: layout),
                     environment: layout.perHost == 0
@@ -67,18 +67,18 @@ extension MultiRankTests {
                 let ranks = "\(layout.ranks) rank\(layout.ranks == 1 ? "" : "s")"
                 #expect(
                     outcome.errors.contains("on \(ranks) x \(layout.threads) thread"),
-                    "really \(layout)")
+                    "the run used \(layout)")
                 let found = try results(folder)
                 #expect(found == expected ?? found, "\(layout)")
                 expected = expected ?? found
             }
-            try killAndResume(workshop, run, expected: try #require(expected))
+            try killAndResume(bench, run, expected: try #require(expected))
         }
 
         private func killAndResume(
-            _ workshop: Workshop, _ run: RunResult, expected: [Data]
+            _ bench: Workbench, _ run: RunResult, expected: [Data]
         ) throws {
-            let folder = workshop.folder.appending(path: "killed")
+            let folder = URL(filePath: bench.path("killed"))
             func lines() -> Int {
                 let text = try? String(
                     contentsOf: folder.appending(path: "branches.jsonl"), encoding: .utf8)
@@ -88,22 +88,22 @@ extension MultiRankTests {
             // The last start is stopped by a signal to one rank alone.
             for (ranks, signal, next) in [(2, SIGKILL, 3), (3, SIGUSR1, 2)] {
                 let goal = lines() + Int.random(in: 2...4)
-                let job = try Job("\(Launch.root)/launch/mpirun", command)
+                let job = try BackgroundCommand("\(Launch.root)/launch/mpirun", command)
                 try job.wait(until: { lines() >= goal }, "\(goal) branches that have ended")
-                let processes = job.ranks(of: folder.path)
-                try #require(processes.count == ranks, "really \(ranks) ranks")
+                let processes = try Launch.ranks(of: folder.path)
+                try #require(processes.count == ranks, "the run used \(ranks) ranks")
                 kill(try #require(processes.values.randomElement()), signal)
                 #expect(job.waitUntilExit() == (signal == SIGKILL ? 128 + SIGKILL : 75))
                 try #require(lines() < 16, "it was stopped before its end")
                 command = [
-                    "--ranks", "\(next)", "--oversubscribe", "--", Workshop.lockstep, "branch",
+                    "--ranks", "\(next)", "--oversubscribe", "--", Workbench.lockstep, "branch",
                     "--resume", "--out", folder.path,
                 ]
             }
             let resumed = try Launch.run("\(Launch.root)/launch/mpirun", command)
             try #require(resumed.status == 0, "\(resumed.errors)")
             #expect(resumed.errors.contains("have already ended"))
-            #expect(resumed.errors.contains("on 2 ranks"), "really 2 ranks")
+            #expect(resumed.errors.contains("on 2 ranks"), "the run used 2 ranks")
             #expect(try results(folder) == expected)
         }
     }

@@ -53,7 +53,7 @@ import Testing
     @Test(
         "taking hosts down ends their processes",
         .enabled(if: EmulatedCluster.isPossible, "root cannot make network namespaces here"))
-    func downEndsWhatRunsThere() throws {
+    func downEndsProcesses() throws {
         let name = "t\(getpid())b"
         defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }
         #expect(try Launch.run(Self.emulate, ["up", "2", "--name", name]).status == 0)
@@ -66,7 +66,8 @@ import Testing
         #expect(try Launch.run("sh", ["-c", script, Self.emulate], seconds: 20).status == 0)
         let gone = try Launch.run(Self.emulate, ["run", "--name", name, "--", "true"])
         #expect(gone.status == 78)
-        #expect(gone.errors.hasPrefix("cluster/emulate: There is no emulated cluster \"\(name)\""))
+        #expect(
+            gone.errors.hasPrefix("cluster/emulate: --name \(name): is not an emulated cluster; "))
     }
 
     @Test(
@@ -76,11 +77,7 @@ import Testing
         let name = "t\(getpid())c"
         defer { _ = try? Launch.run(Self.emulate, ["down", "--name", name]) }
         #expect(try Launch.run(Self.emulate, ["up", "2", "--name", name]).status == 0)
-        let folder = FileManager.default.temporaryDirectory
-            .appending(path: "lockstep-down-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let folder = try TemporaryFolder(hasSpace: false)
         // Each rank reports its start and, when asked, exits as after a checkpoint.
         let rank = """
             trap 'sleep 2; touch "$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1
@@ -92,10 +89,9 @@ import Testing
             until [ "$(grep -c up "$1/output")" = 2 ]; do sleep 0.1; done
             "$0" down --name \(name); wait $child
             """
-        let outcome = try Launch.run("bash", ["-c", script, Self.emulate, folder, rank])
+        let outcome = try Launch.run("bash", ["-c", script, Self.emulate, folder.path, rank])
         #expect(outcome.status == 75, "\(outcome.errors)")
-        let left = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-        #expect(left == ["output", "saved-0", "saved-1"])
+        #expect(try folder.names() == ["output", "saved-0", "saved-1"])
         let hosts = try Launch.run("ip", ["netns", "list"])
         #expect(!hosts.output.contains("lockstep-\(name)"))
     }

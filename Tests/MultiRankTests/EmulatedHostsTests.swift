@@ -18,11 +18,11 @@ extension MultiRankTests {
                 if: EmulatedCluster.isPossible, "root cannot make network namespaces here"),
             arguments: ["fp32", "bf16"])
         func hostsDoNotChangeABit(wire: String) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", ReductionInvarianceTests.recipe(wire: wire))
-            let alone = workshop.run("alone")
-            let reference = try workshop.train(
-                [recipe, "--data", workshop.data], ranks: 1, into: alone)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", ReductionInvarianceTests.recipe(wire: wire))
+            let alone = bench.run("alone")
+            let reference = try bench.train(
+                [recipe, "--data", bench.data], ranks: 1, into: alone)
             try #require(reference.status == 0, "\(reference.errors)")
 
             let name = "t\(getpid())\(wire)"
@@ -30,15 +30,15 @@ extension MultiRankTests {
             let up = try Launch.run(EmulatedCluster.script, ["up", "2", "--name", name])
             try #require(up.status == 0, "\(up.errors)")
             for sharded in [false, true] {
-                let run = workshop.run("sharded \(sharded)")
+                let run = bench.run("sharded \(sharded)")
                 let outcome = try Launch.run(
                     EmulatedCluster.script,
                     ["run", "--name", name, "--slots", "2", "--ranks", "4", "--threads", "2"]
-                        + ["--", Workshop.lockstep, "train", recipe, "--data", workshop.data]
+                        + ["--", Workbench.lockstep, "train", recipe, "--data", bench.data]
                         + ["--out", run.folder.path, "--set", "optimizer.sharded=\(sharded)"])
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(outcome.errors.contains("4 ranks x 2 threads on 2 hosts"))
-                #expect(try run.rankCount(step: Self.steps) == 4, "really four ranks")
+                #expect(try run.rankCount(step: Self.steps) == 4, "the run used 4 ranks")
                 #expect(try run.metrics() == alone.metrics(), "sharded: \(sharded)")
                 #expect(
                     try run.state(step: Self.steps) == alone.state(step: Self.steps),

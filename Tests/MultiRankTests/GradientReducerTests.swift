@@ -38,7 +38,7 @@ import Testing
     ]
 
     @Test("the sum has the tree's bytes on every layout")
-    func theSumHasTheTreesBytesOnEveryLayout() throws {
+    func sumHasTheBytesOfTheTree() throws {
         let wires = ["fp32", "bf16"]
         let cases = [8, 11, 12].flatMap { lanes in wires.map { "\(lanes) \($0)" } }
         var results: [String: Set<Result>] = [:]
@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test("shards are owned once and gathered completely")
-    func shardsAreOwnedOnceAndGatheredWhole() throws {
+    func shardsAreOwnedOnceAndGathered() throws {
         var results = [Set<Result>](repeating: [], count: 2)
         for (ranks, hosts) in [(1, "")] + Self.layouts.filter({ $0.ranks > 2 }) {
             var arguments = Self.arena + ["lanes=8", "wires=fp32,bf16", "sharded=1"]
@@ -157,7 +157,7 @@ import Testing
         let outcome = try Launch.probe(
             ranks: 2, "reduce", environment: ["LOCKSTEP_RANKS_PER_NODE": "many"])
         #expect(outcome.status == 78)
-        #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = many: is not"))
+        #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = \"many\": is not"))
     }
 
     @Test("more ranks than lanes are refused")

@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct LaneExchangeTests {
     @Test("every rank gets the same totals on every rank count", arguments: [8, 12])
-    func everyRankKnowsTheSameTotalsOnEveryRankCount(lanes: Int) throws {
+    func everyRankGetsTheSameTotals(lanes: Int) throws {
         var seen: Set<[UInt64]> = []
         for ranks in [1, 2, 3, 5, 8] {
             let outcome = try Launch.probe(ranks: ranks, "statistics", "lanes=\(lanes)", "asking=0")

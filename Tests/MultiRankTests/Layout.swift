@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The ranks, hosts and threads of a run, which must not affect its results.
@@ -17,7 +18,7 @@ struct Layout: CustomStringConvertible, Sendable {
     var description: String { "\(ranks) ranks, \(perHost) a host, x \(threads)" }
 }
 
-extension Workshop {
+extension Workbench {
     /// Trains to the end on a layout and expects success.
     func train(_ arguments: [String], layout: Layout, into run: RunResult) throws {
         let environment =
@@ -27,7 +28,7 @@ extension Workshop {
             environment: environment)
         try #require(outcome.status == 0, "\(layout): \(outcome.errors)")
         let threads = "\(layout.threads) thread"
-        #expect(outcome.errors.contains(" x \(threads)"), "really \(layout)")
+        #expect(outcome.errors.contains(" x \(threads)"), "the run used \(layout)")
     }
 }
 

@@ -43,18 +43,18 @@ extension MultiRankTests {
             "the number of ranks does not change a bit",
             arguments: [(8, 16, 1, 0.0), (12, 24, 0, 0.1)])
         func ranksDoNotChangeABit(lanes: Int, batch: Int, microBatch: Int, dropout: Double) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe(
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe(
                 "lanes-\(lanes)",
                 Self.recipe(
                     lanes: lanes, batch: batch, microBatch: microBatch, dropout: dropout))
             var first = FirstRun()
             for ranks in [1, 2, 3, 4, 5, 6, 8] {
-                let run = workshop.run("ranks \(ranks)")
-                let outcome = try workshop.train(
-                    [recipe, "--data", workshop.data], ranks: ranks, into: run)
+                let run = bench.run("ranks \(ranks)")
+                let outcome = try bench.train(
+                    [recipe, "--data", bench.data], ranks: ranks, into: run)
                 try #require(outcome.status == 0, "\(ranks) ranks: \(outcome.errors)")
-                #expect(try run.rankCount(step: Self.steps) == ranks, "really \(ranks) ranks")
+                #expect(try run.rankCount(step: Self.steps) == ranks, "the run used \(ranks) ranks")
                 let metrics = try first.expectSame(run, steps: [Self.steps], "\(ranks) ranks")
                 // There are five steps, and evaluations after the third and the last one.
                 #expect(metrics.count == Self.steps + 2)
@@ -63,14 +63,14 @@ extension MultiRankTests {
 
         @Test("the number of threads does not change a bit")
         func threadsDoNotChangeABit() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe(
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe(
                 "threads", Self.recipe(lanes: 4, batch: 24, microBatch: 0, dropout: 0.1))
             var first = FirstRun()
             for (ranks, threads) in [(1, 1), (1, 2), (2, 3), (4, 2)] {
-                let run = workshop.run("layout \(ranks) x \(threads)")
-                let outcome = try workshop.train(
-                    [recipe, "--data", workshop.data], ranks: ranks, threads: threads, into: run)
+                let run = bench.run("layout \(ranks) x \(threads)")
+                let outcome = try bench.train(
+                    [recipe, "--data", bench.data], ranks: ranks, threads: threads, into: run)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains(
@@ -83,46 +83,46 @@ extension MultiRankTests {
         /// The norms of whole tensors do not depend on the layout, also after a resume.
         @Test("the layout does not change a bit with trust ratios", arguments: ["lamb", "lars"])
         func trustRatiosDoNotChangeABit(name: String) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe(
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe(
                 name, Self.recipe(lanes: 4, batch: 8, microBatch: 0, dropout: 0))
             let options = [
-                "--data", workshop.data, "--set", "optimizer.name=\(name)", "--set",
+                "--data", bench.data, "--set", "optimizer.name=\(name)", "--set",
                 "optimizer.weight_decay=0.1", "--set", "schedule.decay_steps=\(Self.steps)",
             ]
             var first = FirstRun()
             for (ranks, threads) in [(1, 1), (1, 3), (2, 2), (3, 1)] {
-                let run = workshop.run("\(ranks) x \(threads)")
-                let outcome = try workshop.train(
+                let run = bench.run("\(ranks) x \(threads)")
+                let outcome = try bench.train(
                     [recipe] + options, ranks: ranks, threads: threads, into: run)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 try first.expectSame(
                     run, steps: [Self.steps], "\(ranks) ranks x \(threads) threads")
             }
-            let run = workshop.run("resumed")
+            let run = bench.run("resumed")
             for arguments in [
                 [recipe] + options + ["--set", "training.steps=3"],
                 ["--resume", "--set", "training.steps=\(Self.steps)"],
             ] {
-                let outcome = try workshop.train(arguments, ranks: 2, into: run)
+                let outcome = try bench.train(arguments, ranks: 2, into: run)
                 try #require(outcome.status == 0, "\(outcome.errors)")
             }
-            let whole = workshop.run("1 x 1")
+            let whole = bench.run("1 x 1")
             #expect(try run.state(step: Self.steps) == whole.state(step: Self.steps))
         }
 
         /// The other tests are meaningful because other lanes give other bits.
         @Test("the number of lanes changes bits")
-        func lanesDoChangeBits() throws {
-            let workshop = try Workshop()
+        func lanesChangeBits() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
             var states: [[Data]] = []
             for lanes in [1, 8] {
-                let recipe = try workshop.recipe(
+                let recipe = try bench.recipe(
                     "lanes-\(lanes)",
                     Self.recipe(lanes: lanes, batch: 16, microBatch: 2, dropout: 0))
-                let run = workshop.run("lanes \(lanes)")
-                let outcome = try workshop.train(
-                    [recipe, "--data", workshop.data], ranks: 1, into: run)
+                let run = bench.run("lanes \(lanes)")
+                let outcome = try bench.train(
+                    [recipe, "--data", bench.data], ranks: 1, into: run)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 states.append(try run.state(step: Self.steps))
             }

@@ -32,22 +32,22 @@ extension MultiRankTests {
             """
 
         private func train(
-            _ workshop: Workshop, _ arguments: [String], _ layout: Layout, sharded: Bool = false,
+            _ bench: Workbench, _ arguments: [String], _ layout: Layout, sharded: Bool = false,
             recompute: Bool = false, into run: RunResult
         ) throws {
             let options = [
                 "--emulate-bf16", "--set", "optimizer.sharded=\(sharded)", "--set",
                 "training.recompute=\(recompute)",
             ]
-            try workshop.train(arguments + options, layout: layout, into: run)
+            try bench.train(arguments + options, layout: layout, into: run)
         }
 
         @Test("the layout does not change a bit in bf16", arguments: ["fp32", "bf16"])
         func layoutsDoNotChangeABit(wire: String) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe)
             let arguments = [
-                recipe, "--data", workshop.data, "--set", "reduction.wire=\"\(wire)\"",
+                recipe, "--data", bench.data, "--set", "reduction.wire=\"\(wire)\"",
             ]
             var first = FirstRun()
             for (layout, sharded, recompute) in [
@@ -58,29 +58,31 @@ extension MultiRankTests {
                 (Layout(5, perHost: 1, threads: 2), true, false),
             ] {
                 let name = "\(layout), sharded: \(sharded), recompute: \(recompute)"
-                let run = workshop.run(name.replacing(",", with: "").replacing(":", with: ""))
+                let run = bench.run(name.replacing(",", with: "").replacing(":", with: ""))
                 try train(
-                    workshop, arguments, layout, sharded: sharded, recompute: recompute, into: run)
-                #expect(try run.rankCount(step: Self.steps) == layout.ranks, "really so many")
+                    bench, arguments, layout, sharded: sharded, recompute: recompute, into: run)
+                #expect(
+                    try run.rankCount(step: Self.steps) == layout.ranks,
+                    "the run used \(layout.ranks) ranks")
                 try first.expectSame(run, steps: [Self.steps], name)
             }
         }
 
         @Test("a resumed bf16 run has the bits of an uninterrupted one")
-        func aRunGoesOnAsIfItHadNotStopped() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe)
+        func resumedRunHasTheBitsOfAnUninterruptedOne() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe)
             let schedule = [
                 "--set", "schedule.decay_steps=8", "--set", "schedule.warmup_steps=0",
             ]
-            let start = [recipe, "--data", workshop.data] + schedule
-            let whole = workshop.run("whole")
+            let start = [recipe, "--data", bench.data] + schedule
+            let whole = bench.run("whole")
             try train(
-                workshop, start + ["--set", "training.steps=8"], Layout(1), into: whole)
-            let run = workshop.run("resumed")
-            try train(workshop, start, Layout(2), sharded: true, into: run)
+                bench, start + ["--set", "training.steps=8"], Layout(1), into: whole)
+            let run = bench.run("resumed")
+            try train(bench, start, Layout(2), sharded: true, into: run)
             try train(
-                workshop, ["--resume", "--set", "training.steps=8"],
+                bench, ["--resume", "--set", "training.steps=8"],
                 Layout(3, threads: 2), into: run)
             #expect(try run.rankCount(step: 8) == 3)
             #expect(try run.state(step: 8) == whole.state(step: 8))
@@ -89,18 +91,18 @@ extension MultiRankTests {
         /// The tests above are meaningful because the precision changes bits.
         @Test("the precision changes bits and cannot change midway")
         func thePrecisionChangesBitsAndCannotChangeMidway() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe)
             let runs = try ["bf16", "fp32"].map { precision in
-                let run = workshop.run(precision)
+                let run = bench.run(precision)
                 let chosen = ["--set", "training.precision=\"\(precision)\""]
                 try train(
-                    workshop, [recipe, "--data", workshop.data] + chosen, Layout(1),
+                    bench, [recipe, "--data", bench.data] + chosen, Layout(1),
                     into: run)
                 return run
             }
             #expect(try runs[0].state(step: Self.steps) != runs[1].state(step: Self.steps))
-            let outcome = try workshop.train(
+            let outcome = try bench.train(
                 ["--resume", "--set", "training.precision=\"fp32\""], ranks: 1, into: runs[0])
             #expect(outcome.status == 78)
             #expect(outcome.errors.contains("[training] precision"))
@@ -108,15 +110,15 @@ extension MultiRankTests {
 
         /// The evaluation of a finished run gives the loss at the end of the training.
         @Test("evaluation uses the precision of the run")
-        func evaluationIsInTheRunsPrecision() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe)
-            let run = workshop.run("run")
-            let trained = try workshop.train(
-                [recipe, "--data", workshop.data, "--emulate-bf16"], ranks: 2, into: run)
+        func evaluationUsesThePrecisionOfTheRun() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe)
+            let run = bench.run("run")
+            let trained = try bench.train(
+                [recipe, "--data", bench.data, "--emulate-bf16"], ranks: 2, into: run)
             try #require(trained.status == 0, "\(trained.errors)")
             let evaluated = try Launch.run(
-                Workshop.lockstep, ["evaluate", run.folder.path])
+                Workbench.lockstep, ["evaluate", run.folder.path])
             try #require(evaluated.status == 0, "\(evaluated.errors)")
             let loss = { (text: String) in
                 text.firstMatch(of: /validation loss ([0-9.]+)/).map { String($0.1) }

@@ -2,8 +2,7 @@ import TestSupport
 import Testing
 
 /// Tests of the range test on a real training step under mpirun.
-@Suite("Runs of the range test", .serialized)
-struct RangeTestRunTests {
+@Suite(.serialized) struct RangeTestRunTests {
     private func reports(_ ranks: Int, words: [String]) throws -> [RangeTestReport] {
         let outcome = try Launch.run(
             "\(Launch.root)/launch/mpirun",
@@ -39,7 +38,7 @@ struct RangeTestRunTests {
             // A different range test has the same training after it.
             #expect(report.losses != other.losses)
             #expect(report.following == other.following, "\(settings)")
-            #expect(Set(report.following).count == 3, "the training goes on")
+            #expect(Set(report.following).count == 3, "the training continues")
         }
     }
 

@@ -31,10 +31,10 @@ extension MultiRankTests {
 
         /// Trains and returns the plan's words about activations.
         private func train(
-            _ workshop: Workshop, _ arguments: [String], recompute: Bool, ranks: Int,
+            _ bench: Workbench, _ arguments: [String], recompute: Bool, ranks: Int,
             into run: RunResult
         ) throws -> Substring {
-            let outcome = try workshop.train(
+            let outcome = try bench.train(
                 arguments + ["--set", "training.recompute=\(recompute)"], ranks: ranks, into: run)
             try #require(outcome.status == 0, "\(outcome.errors)")
             return try #require(
@@ -44,18 +44,18 @@ extension MultiRankTests {
         /// Micro-batches are complete lanes or single sequences.
         @Test("recomputation gives the same run in less memory", arguments: [0, 1])
         func theSameRunInLessMemory(microBatch: Int) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe)
             let arguments = [
-                recipe, "--data", workshop.data, "--set", "training.micro_batch=\(microBatch)",
+                recipe, "--data", bench.data, "--set", "training.micro_batch=\(microBatch)",
             ]
             var first = FirstRun()
             var memory: Set<Substring> = []
             for (ranks, recompute) in [(1, false), (1, true), (2, true)] {
-                let run = workshop.run("\(ranks) \(recompute)")
+                let run = bench.run("\(ranks) \(recompute)")
                 memory.insert(
-                    try train(workshop, arguments, recompute: recompute, ranks: ranks, into: run))
-                #expect(try run.rankCount(step: 6) == ranks, "really \(ranks) ranks")
+                    try train(bench, arguments, recompute: recompute, ranks: ranks, into: run))
+                #expect(try run.rankCount(step: 6) == ranks, "the run used \(ranks) ranks")
                 let metrics = try first.expectSame(run, steps: [3, 6], "\(ranks) ranks")
                 // There are six steps, and evaluations after the third and the last one.
                 #expect(metrics.count == 8)
@@ -66,19 +66,19 @@ extension MultiRankTests {
         @Test(
             "a run may resume with or without recomputation",
             arguments: [(1, false, 2), (2, true, 1)])
-        func aRunGoesOnTheOtherWay(before: Int, recompute: Bool, after: Int) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe)
-            let whole = workshop.run("whole")
+        func runMayResumeWithoutRecomputation(before: Int, recompute: Bool, after: Int) throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe)
+            let whole = bench.run("whole")
             _ = try train(
-                workshop, [recipe, "--data", workshop.data], recompute: false, ranks: 1,
+                bench, [recipe, "--data", bench.data], recompute: false, ranks: 1,
                 into: whole)
-            let run = workshop.run("resumed")
+            let run = bench.run("resumed")
             let first = try train(
-                workshop, [recipe, "--data", workshop.data, "--set", "training.steps=3"],
+                bench, [recipe, "--data", bench.data, "--set", "training.steps=3"],
                 recompute: recompute, ranks: before, into: run)
             let second = try train(
-                workshop, ["--resume", "--set", "training.steps=6"], recompute: !recompute,
+                bench, ["--resume", "--set", "training.steps=6"], recompute: !recompute,
                 ranks: after, into: run)
             #expect(first != second)
             #expect(try run.rankCount(step: 6) == after)

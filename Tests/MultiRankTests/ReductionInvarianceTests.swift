@@ -40,15 +40,15 @@ extension MultiRankTests {
 
         @Test("neither hosts nor shards change a bit", arguments: ["fp32", "bf16"])
         func neitherHostsNorShardsChangeABit(wire: String) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: wire))
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(wire: wire))
             var first = FirstRun()
             for layout in Self.layouts {
                 for sharded in [false, true] {
-                    let run = workshop.run("\(layout) \(sharded)")
-                    try workshop.train(
+                    let run = bench.run("\(layout) \(sharded)")
+                    try bench.train(
                         [
-                            recipe, "--data", workshop.data, "--set",
+                            recipe, "--data", bench.data, "--set",
                             "optimizer.sharded=\(sharded)",
                         ], layout: layout, into: run)
                     #expect(try run.rankCount(step: Self.steps) == layout.ranks, "\(layout)")
@@ -60,13 +60,13 @@ extension MultiRankTests {
 
         /// The tests above are meaningful because the wire format changes bits.
         @Test("the wire format changes bits")
-        func theWireDoesChangeBits() throws {
-            let workshop = try Workshop()
+        func wireFormatChangesBits() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
             let states = try ["fp32", "bf16"].map { wire in
-                let recipe = try workshop.recipe(wire, Self.recipe(wire: wire))
-                let run = workshop.run("run \(wire)")
-                try workshop.train(
-                    [recipe, "--data", workshop.data], layout: Layout(1), into: run)
+                let recipe = try bench.recipe(wire, Self.recipe(wire: wire))
+                let run = bench.run("run \(wire)")
+                try bench.train(
+                    [recipe, "--data", bench.data], layout: Layout(1), into: run)
                 return try run.state(step: Self.steps)
             }
             #expect(states[0] != states[1])
@@ -94,23 +94,23 @@ extension MultiRankTests {
                     wire: "bf16", before: Layout(4, perHost: 2), wasSharded: true, after: Layout(2),
                     isSharded: true),
             ])
-        func aRunGoesOnInTheOtherMode(change: Change) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: change.wire))
-            let whole = workshop.run("whole")
-            try workshop.train(
-                [recipe, "--data", workshop.data, "--set", "training.steps=8"],
+        func runMayResumeInTheOtherMode(change: Change) throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(wire: change.wire))
+            let whole = bench.run("whole")
+            try bench.train(
+                [recipe, "--data", bench.data, "--set", "training.steps=8"],
                 layout: Layout(1), into: whole)
-            let run = workshop.run("resumed")
+            let run = bench.run("resumed")
             // The schedule has eight steps, and the first part takes four of them.
-            try workshop.train(
+            try bench.train(
                 [
-                    recipe, "--data", workshop.data, "--set", "training.steps=4", "--set",
+                    recipe, "--data", bench.data, "--set", "training.steps=4", "--set",
                     "schedule.decay_steps=8", "--set", "schedule.warmup_steps=0", "--set",
                     "optimizer.sharded=\(change.wasSharded)",
                 ], layout: change.before, into: run)
             #expect(try run.rankCount(step: 4) == change.before.ranks)
-            try workshop.train(
+            try bench.train(
                 [
                     "--resume", "--set", "training.steps=8", "--set",
                     "optimizer.sharded=\(change.isSharded)",
@@ -122,23 +122,23 @@ extension MultiRankTests {
 
         /// The layouts above have several hosts only if training reads the variable.
         @Test("training reads the ranks of each host")
-        func trainingReadsWhatRanksAHostHas() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
-            let outcome = try workshop.train(
-                [recipe, "--data", workshop.data], ranks: 2, into: workshop.run("run"),
+        func trainingReadsTheRanksOfEachHost() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(wire: "fp32"))
+            let outcome = try bench.train(
+                [recipe, "--data", bench.data], ranks: 2, into: bench.run("run"),
                 environment: ["LOCKSTEP_RANKS_PER_NODE": "0"])
             #expect(outcome.status == 78)
-            #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = 0: is not"))
+            #expect(outcome.errors.contains("LOCKSTEP_RANKS_PER_NODE = \"0\": is not"))
         }
 
         @Test("the wire format cannot change midway")
         func theWireCannotChangeMidway() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
-            let run = workshop.run("run")
-            try workshop.train([recipe, "--data", workshop.data], layout: Layout(1), into: run)
-            let outcome = try workshop.train(
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(wire: "fp32"))
+            let run = bench.run("run")
+            try bench.train([recipe, "--data", bench.data], layout: Layout(1), into: run)
+            let outcome = try bench.train(
                 ["--resume", "--set", "reduction.wire=bf16"], ranks: 1, into: run)
             #expect(outcome.status == 78)
             #expect(outcome.errors.contains("[reduction] wire"))
@@ -146,13 +146,13 @@ extension MultiRankTests {
 
         /// If the ranks' shared memory does not fit, one line says so and the bits are the same.
         @Test("a run without shared memory has the same bits")
-        func withoutSharedMemoryTheRunIsTheSame() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(wire: "fp32"))
+        func runWithoutSharedMemoryHasTheSameBits() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(wire: "fp32"))
             let states = try ["/dev/shm", "/no such folder"].map { folder in
-                let run = workshop.run("in \(folder.dropFirst())".replacing("/", with: " "))
-                let outcome = try workshop.train(
-                    [recipe, "--data", workshop.data], ranks: 2, into: run,
+                let run = bench.run("in \(folder.dropFirst())".replacing("/", with: " "))
+                let outcome = try bench.train(
+                    [recipe, "--data", bench.data], ranks: 2, into: run,
                     environment: ["OMPI_MCA_osc_sm_backing_directory": folder])
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 let warnings = outcome.errors.split(separator: "\n").filter {

@@ -32,25 +32,25 @@ extension MultiRankTests {
             "a killed and resumed run has the bits of an uninterrupted one",
             arguments: [(2, 1), (2, 3), (4, 6)])
         func killedAndResumed(before: Int, after: Int) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("resume", Self.recipe)
-            let whole = workshop.run("uninterrupted")
-            let straight = try workshop.train(
-                [recipe, "--data", workshop.data], ranks: before, into: whole)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("resume", Self.recipe)
+            let whole = bench.run("uninterrupted")
+            let straight = try bench.train(
+                [recipe, "--data", bench.data], ranks: before, into: whole)
             try #require(straight.status == 0, "\(straight.errors)")
 
-            let run = workshop.run("killed")
+            let run = bench.run("killed")
             let killStep = Int.random(in: 120..<500)
-            let job = try Job(
+            let job = try BackgroundCommand(
                 "\(Launch.root)/launch/mpirun",
                 [
-                    "--ranks", "\(before)", "--oversubscribe", "--", Workshop.lockstep, "train",
-                    recipe, "--data", workshop.data, "--out", run.folder.path,
+                    "--ranks", "\(before)", "--oversubscribe", "--", Workbench.lockstep, "train",
+                    recipe, "--data", bench.data, "--out", run.folder.path,
                 ])
             // The ranks are looked up first, because the run continues during the search.
             try job.wait(until: { run.stepsTaken >= 1 }, "the first step")
-            let ranks = job.ranks(of: run.folder.path)
-            try #require(ranks.count == before, "really \(before) ranks")
+            let ranks = try Launch.ranks(of: run.folder.path)
+            try #require(ranks.count == before, "the run used \(before) ranks")
             let victim = Int.random(in: 0..<before)
             let process = try #require(ranks[victim])
             try job.wait(until: { run.stepsTaken >= killStep }, "step \(killStep)")
@@ -59,10 +59,10 @@ extension MultiRankTests {
             #expect(status == 128 + SIGKILL, "rank \(victim) killed at step \(killStep)")
             try #require(run.stepsTaken < Self.steps, "it was killed before its end")
 
-            let resumed = try workshop.train(["--resume"], ranks: after, into: run)
+            let resumed = try bench.train(["--resume"], ranks: after, into: run)
             try #require(resumed.status == 0, "\(resumed.errors)")
             #expect(resumed.errors.contains("resumed from the checkpoint of step"))
-            #expect(try run.rankCount(step: Self.steps) == after, "really \(after) ranks")
+            #expect(try run.rankCount(step: Self.steps) == after, "the run used \(after) ranks")
             #expect(try run.metrics() == whole.metrics(), "killed at step \(killStep)")
             #expect(
                 try run.state(step: Self.steps) == whole.state(step: Self.steps),
@@ -73,29 +73,29 @@ extension MultiRankTests {
         /// with 75.
         @Test("a run that signals stopped resumes with the same bits")
         func stoppedBySignalsAndResumed() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("stop", Self.recipe)
-            let whole = workshop.run("uninterrupted")
-            let straight = try workshop.train(
-                [recipe, "--data", workshop.data], ranks: 2, into: whole)
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("stop", Self.recipe)
+            let whole = bench.run("uninterrupted")
+            let straight = try bench.train(
+                [recipe, "--data", bench.data], ranks: 2, into: whole)
             try #require(straight.status == 0, "\(straight.errors)")
 
-            let run = workshop.run("stopped")
-            var arguments = [recipe, "--data", workshop.data]
+            let run = bench.run("stopped")
+            var arguments = [recipe, "--data", bench.data]
             for (ranks, step) in [(2, 230), (3, 600)] {
-                let job = try Job(
+                let job = try BackgroundCommand(
                     "\(Launch.root)/launch/mpirun",
                     [
-                        "--ranks", "\(ranks)", "--oversubscribe", "--", Workshop.lockstep, "train",
+                        "--ranks", "\(ranks)", "--oversubscribe", "--", Workbench.lockstep, "train",
                         "--out", run.folder.path,
                     ] + arguments)
                 try job.wait(until: { run.stepsTaken >= step }, "step \(step)")
                 // The launcher turns this into SIGUSR1 for all ranks.
-                kill(job.processIdentifier, SIGTERM)
+                job.send(SIGTERM)
                 #expect(job.waitUntilExit() == 75)
                 arguments = ["--resume"]
             }
-            let last = try workshop.train(arguments, ranks: 4, into: run)
+            let last = try bench.train(arguments, ranks: 4, into: run)
             try #require(last.status == 0, "\(last.errors)")
             #expect(try run.metrics() == whole.metrics())
             #expect(try run.state(step: Self.steps) == whole.state(step: Self.steps))

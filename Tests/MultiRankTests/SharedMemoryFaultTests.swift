@@ -30,26 +30,26 @@ extension MultiRankTests {
         /// The others wait in shared memory for a rank that is stopped. Once it is killed they end,
         /// and no memory stays allocated.
         @Test("a killed rank ends the ranks that wait for it", arguments: [0, 2])
-        func aKilledRankEndsThoseThatWaitForIt(victim: Int) throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(steps: 1_000_000))
+        func killedRankEndsWaitingRanks(victim: Int) throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(steps: 1_000_000))
             let shared = URL(filePath: "/dev/shm/lockstep-test-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: shared, withIntermediateDirectories: true)
             defer { try? FileManager.default.removeItem(at: shared) }
-            let run = workshop.run("run")
-            let job = try Job(
+            let run = bench.run("run")
+            let job = try BackgroundCommand(
                 "\(Launch.root)/launch/mpirun",
                 [
-                    "--ranks", "3", "--oversubscribe", "--", Workshop.lockstep, "train", recipe,
-                    "--data", workshop.data, "--out", run.folder.path,
+                    "--ranks", "3", "--oversubscribe", "--", Workbench.lockstep, "train", recipe,
+                    "--data", bench.data, "--out", run.folder.path,
                 ],
                 environment: [
                     "OMPI_MCA_osc_sm_backing_directory": shared.path,
                     "OMPI_MCA_btl_vader_backing_directory": shared.path,
                 ])
             try job.wait(until: { run.stepsTaken >= 20 }, "step 20")
-            let ranks = job.ranks(of: run.folder.path)
-            try #require(ranks.count == 3, "really three ranks")
+            let ranks = try Launch.ranks(of: run.folder.path)
+            try #require(ranks.count == 3, "the run used 3 ranks")
             let inUse = try FileManager.default.contentsOfDirectory(atPath: shared.path)
             #expect(!inUse.isEmpty, "the ranks share memory here")
             kill(try #require(ranks[victim]), SIGSTOP)
@@ -64,8 +64,8 @@ extension MultiRankTests {
             kill(try #require(ranks[victim]), SIGKILL)
             #expect(job.waitUntilExit() == 128 + SIGKILL)
             // Killed processes may take a moment to disappear.
-            for _ in 0..<50 where !job.ranks(of: run.folder.path).isEmpty { usleep(100_000) }
-            #expect(job.ranks(of: run.folder.path).isEmpty)
+            for _ in 0..<50 where try !Launch.ranks(of: run.folder.path).isEmpty { usleep(100_000) }
+            #expect(try Launch.ranks(of: run.folder.path).isEmpty)
             let left = try FileManager.default.contentsOfDirectory(atPath: shared.path)
             #expect(left.isEmpty, "\(left)")
         }
@@ -74,19 +74,19 @@ extension MultiRankTests {
         @Test(
             "a small file system is reported once, and the run has the same bits",
             .enabled(if: canMount, "root cannot mount here"))
-        func aSmallFileSystemIsToldOnceAndTheRunIsTheSame() throws {
-            let workshop = try Workshop()
-            let recipe = try workshop.recipe("recipe", Self.recipe(steps: 4))
+        func smallFileSystemIsReportedOnce() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            let recipe = try bench.recipe("recipe", Self.recipe(steps: 4))
             let arguments = [
-                "--ranks", "2", "--oversubscribe", "--", Workshop.lockstep, "train", recipe,
-                "--data", workshop.data, "--out",
+                "--ranks", "2", "--oversubscribe", "--", Workbench.lockstep, "train", recipe,
+                "--data", bench.data, "--out",
             ]
-            let roomy = workshop.run("roomy")
+            let roomy = bench.run("roomy")
             let first = try Launch.run(
                 "\(Launch.root)/launch/mpirun", arguments + [roomy.folder.path])
             try #require(first.status == 0, "\(first.errors)")
             #expect(!first.errors.contains("instead of sharing memory"))
-            let cramped = workshop.run("cramped")
+            let cramped = bench.run("cramped")
             let script = "mount -t tmpfs -o size=16m tmpfs /dev/shm && exec \"$0\" \"$@\""
             let second = try Launch.run(
                 "unshare",

@@ -43,23 +43,23 @@ extension MultiRankTests {
         }
 
         private func arguments(
-            _ workshop: Workshop, _ specification: String, ranks: Int, groups: Int, out: URL
+            _ bench: Workbench, _ specification: String, ranks: Int, groups: Int, out: URL
         ) -> [String] {
             [
-                "--ranks", "\(ranks)", "--oversubscribe", "--", Workshop.lockstep, "sweep",
-                specification, "--data", workshop.data, "--out", out.path, "--groups", "\(groups)",
+                "--ranks", "\(ranks)", "--oversubscribe", "--", Workbench.lockstep, "sweep",
+                specification, "--data", bench.data, "--out", out.path, "--groups", "\(groups)",
             ]
         }
 
         @Test("layouts and kills do not change a byte of a sweep")
         func layoutsAndKillsDoNotChangeAByte() throws {
-            let workshop = try Workshop()
-            _ = try workshop.recipe("recipe", Self.recipe)
-            let specification = try workshop.recipe("sweep", Self.specification)
-            let whole = workshop.folder.appending(path: "whole")
+            let bench = try Workbench(text: Workbench.learnableText)
+            _ = try bench.recipe("recipe", Self.recipe)
+            let specification = try bench.recipe("sweep", Self.specification)
+            let whole = URL(filePath: bench.path("whole"))
             let straight = try Launch.run(
                 "\(Launch.root)/launch/mpirun",
-                arguments(workshop, specification, ranks: 1, groups: 1, out: whole))
+                arguments(bench, specification, ranks: 1, groups: 1, out: whole))
             try #require(straight.status == 0, "\(straight.errors)")
             let expected = try results(whole)
             // There are at least 3 batches x 3 rates x 3 seeds, and 3 x 3 runs of adam-sde.
@@ -68,20 +68,20 @@ extension MultiRankTests {
             #expect(Set(expected.ledger).count == expected.ledger.count)
 
             for (ranks, groups) in [(3, 3), (4, 2)] {
-                let folder = workshop.folder.appending(path: "layout \(ranks) \(groups)")
+                let folder = URL(filePath: bench.path("layout \(ranks) \(groups)"))
                 let outcome = try Launch.run(
                     "\(Launch.root)/launch/mpirun",
                     arguments(
-                        workshop, specification, ranks: ranks, groups: groups, out: folder))
+                        bench, specification, ranks: ranks, groups: groups, out: folder))
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains("on \(ranks) ranks in \(groups) groups"),
-                    "really \(ranks) ranks")
+                    "the run used \(ranks) ranks")
                 let found = try results(folder)
                 #expect(found.ledger == expected.ledger, "\(ranks) ranks, \(groups) groups")
                 #expect(found.table == expected.table)
             }
-            try killAndResume(workshop, specification, expected: expected)
+            try killAndResume(bench, specification, expected: expected)
         }
 
         /// The rates of a sweep that is planned in rounds.
@@ -90,19 +90,19 @@ extension MultiRankTests {
 
         @Test("layouts, stops and budgets do not change a byte of a planned sweep")
         func planned() throws {
-            let workshop = try Workshop()
-            _ = try workshop.recipe("recipe", Self.recipe)
-            let specification = try workshop.recipe("sweep", Self.planned)
+            let bench = try Workbench(text: Workbench.learnableText)
+            _ = try bench.recipe("recipe", Self.recipe)
+            let specification = try bench.recipe("sweep", Self.planned)
             func sweep(
                 _ name: String, ranks: Int, groups: Int, budget: Int, resumes: Bool = false
             ) throws -> (folder: URL, outcome: Outcome) {
-                let folder = workshop.folder.appending(path: name)
+                let folder = URL(filePath: bench.path(name))
                 let more =
                     ["--budget", "\(budget) runs"] + (resumes ? ["--resume"] : [])
                 let outcome = try Launch.run(
                     "\(Launch.root)/launch/mpirun",
                     arguments(
-                        workshop, specification, ranks: ranks, groups: groups, out: folder) + more)
+                        bench, specification, ranks: ranks, groups: groups, out: folder) + more)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(outcome.errors.contains("on \(ranks) rank"))
                 return (folder, outcome)
@@ -128,29 +128,29 @@ extension MultiRankTests {
         }
 
         private func killAndResume(
-            _ workshop: Workshop, _ specification: String,
+            _ bench: Workbench, _ specification: String,
             expected: (ledger: [String], table: Data)
         ) throws {
-            let folder = workshop.folder.appending(path: "killed")
+            let folder = URL(filePath: bench.path("killed"))
             func lines() -> Int {
                 let text = try? String(
                     contentsOf: folder.appending(path: "ledger.jsonl"), encoding: .utf8)
                 return text?.split(separator: "\n").count ?? 0
             }
-            var command = arguments(workshop, specification, ranks: 2, groups: 2, out: folder)
+            var command = arguments(bench, specification, ranks: 2, groups: 2, out: folder)
             // The last start is stopped by a signal to one rank alone.
             for (ranks, signal, next) in [(2, SIGKILL, 3), (3, SIGKILL, 4), (4, SIGUSR1, 2)] {
-                let job = try Job("\(Launch.root)/launch/mpirun", command)
+                let job = try BackgroundCommand("\(Launch.root)/launch/mpirun", command)
                 let goal = lines() + Int.random(in: 2...4)
                 try job.wait(until: { lines() >= goal }, "\(goal) runs that have ended")
                 usleep(UInt32.random(in: 0..<100_000))
-                let processes = job.ranks(of: folder.path)
-                try #require(processes.count == ranks, "really \(ranks) ranks")
+                let processes = try Launch.ranks(of: folder.path)
+                try #require(processes.count == ranks, "the run used \(ranks) ranks")
                 kill(try #require(processes.values.randomElement()), signal)
                 #expect(job.waitUntilExit() == (signal == SIGKILL ? 128 + SIGKILL : 75))
                 try #require(lines() < expected.ledger.count, "it was killed before its end")
                 command = [
-                    "--ranks", "\(next)", "--oversubscribe", "--", Workshop.lockstep, "sweep",
+                    "--ranks", "\(next)", "--oversubscribe", "--", Workbench.lockstep, "sweep",
                     "--resume", "--out", folder.path, "--groups", "\(next == 3 ? 3 : 2)",
                 ]
             }

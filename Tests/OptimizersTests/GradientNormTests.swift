@@ -3,8 +3,8 @@ import Optimizers
 import TestSupport
 import Testing
 
-@Suite("Gradient norm and clipping")
-struct GradientNormTests {
+/// Tests of gradient norm and clipping.
+@Suite struct GradientNormTests {
     private struct Clipping: Decodable {
         let clipNorm: Double
         let norm: Double

@@ -4,8 +4,8 @@ import Recipes
 import TestSupport
 import Testing
 
-@Suite("Optimizers")
-struct OptimizerTests {
+/// Tests of optimizers.
+@Suite struct OptimizerTests {
     private static let configurations = [
         OptimizerConfiguration(name: .sgd, weightDecay: 0.1),
         OptimizerConfiguration(name: .sgd, momentum: 0.9, dampening: 0.2, weightDecay: 0.1),

@@ -14,8 +14,8 @@ private func buffer(_ values: [Double]) -> Buffer<Float> {
     return buffer
 }
 
-@Suite("The largest eigenvalue by products")
-struct LargestEigenvalueTests {
+/// Tests of the largest eigenvalue by products.
+@Suite struct LargestEigenvalueTests {
     /// Returns I - 2 u u' applied to a vector, for a fixed unit vector u.
     private func reflected(_ vector: [Double]) -> [Double] {
         let raw = vector.indices.map { sin(Double($0 + 1)) }
@@ -59,8 +59,8 @@ struct LargestEigenvalueTests {
     }
 }
 
-@Suite("The sharpness")
-struct SharpnessTests {
+/// Tests of the sharpness.
+@Suite struct SharpnessTests {
     /// The gradient of a quadratic loss is exact to rounding: its Hessian is diagonal here, and the
     /// preconditioner turns 4, 1 and 9 into 8, 10 and 0.9.
     @Test("a quadratic loss has the sharpness of its preconditioned Hessian")

@@ -4,8 +4,8 @@ import Recipes
 import TestSupport
 import Testing
 
-@Suite("The stability of optimizers")
-struct StabilityTests {
+/// Tests of the stability of optimizers.
+@Suite struct StabilityTests {
     private static var layout: ArenaLayout {
         var layout = ArenaLayout()
         layout.append("w", shape: [4, 4])

@@ -3,8 +3,8 @@ import Optimizers
 import TestSupport
 import Testing
 
-@Suite("Updates compared with PyTorch")
-struct TorchUpdateTests {
+/// Tests of updates compared with PyTorch.
+@Suite struct TorchUpdateTests {
     @Test("20 steps of every rule on the same gradients end within 1e-7 of PyTorch's")
     func twentySteps() throws {
         let updates = try golden("updates", as: UpdateCases.self)

@@ -9,8 +9,8 @@ private func large(_ salt: Int) -> [Float] {
     (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
 }
 
-@Suite("LAMB and LARS")
-struct TrustRatioTests {
+/// Tests of LAMB and LARS.
+@Suite struct TrustRatioTests {
     private static let configurations = [
         OptimizerConfiguration(name: .lamb),
         OptimizerConfiguration(name: .lamb, beta1: 0.3, weightDecay: 0, decay: .all),

@@ -16,8 +16,8 @@ private func expect(
     }
 }
 
-@Suite("Impossible configurations")
-struct BadConfigurationTests {
+/// Tests of impossible configurations.
+@Suite struct BadConfigurationTests {
     @Test("the defaults and the bounds of allowed values are valid")
     func valid() throws {
         try OptimizerConfiguration().validate()
@@ -36,7 +36,7 @@ struct BadConfigurationTests {
     }
 
     @Test("only AdamW and LAMB have weight decay if it is unset")
-    func silentDecay() {
+    func unsetDecay() {
         #expect(OptimizerConfiguration(name: .adamw).weightDecay == 0.1)
         #expect(OptimizerConfiguration(name: .adam).weightDecay == 0)
         #expect(OptimizerConfiguration(name: .sgd).weightDecay == 0)
@@ -46,7 +46,7 @@ struct BadConfigurationTests {
     }
 
     @Test("a misspelled choice has a suggestion")
-    func misspelt() throws {
+    func misspelled() throws {
         expect(
             "[optimizer] name = \"adamW\": must be one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
                 + "\"lars\"; did you mean \"adamw\"?"

@@ -150,14 +150,14 @@ import Testing
             ("[checkpoint]\nkeep = 1", ["[checkpoint] keep = 1", "use 2"]),
             ("[checkpoint]\nevery = -5", ["[checkpoint] every = -5"]),
         ])
-    func isRefusedByName(toml: String, words: [String]) {
+    func mistakesAreNamed(toml: String, words: [String]) {
         expectFailure(.configuration, words) { () throws(Failure) in _ = try recipe(toml) }
     }
 
     @Test(
         "an override of another form is a usage error",
         arguments: ["training.steps", "steps=3", "=3", "a.b.c=3", "training=3", ""])
-    func anOverrideOfAnotherFormIsAMistakeOfUsage(override: String) {
+    func overrideOfAnotherFormIsAUsageError(override: String) {
         expectFailure(.usage, ["--set \(override)", "section.key=value"]) { () throws(Failure) in
             _ = try recipe("", set: override)
         }
@@ -201,7 +201,7 @@ import Testing
             ),
             ("training.steps=3\n[model]\nlayers = 9", ["[training] steps = \"3\\n[model]"]),
         ])
-    func anOverrideIsRefusedByName(override: String, words: [String]) {
+    func impossibleOverrideIsNamed(override: String, words: [String]) {
         expectFailure(.configuration, words) { () throws(Failure) in
             _ = try recipe("", set: override)
         }
@@ -214,7 +214,7 @@ import Testing
             (".00002", 2e-5), ("1.", 1), ("+.5", 0.5), ("1_000", 1000), (" 5", 5), ("0x10", 16),
             ("1.e-3", 1e-3),
         ])
-    func anOverrideMayWriteNumbersInManyWays(text: String, rate: Double) throws {
+    func overrideAcceptsNumbersInManyForms(text: String, rate: Double) throws {
         let read = try recipe("", set: "optimizer.learning_rate=\(text)")
         #expect(read.optimizer.learningRate == rate)
     }

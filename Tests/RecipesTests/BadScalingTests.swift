@@ -17,8 +17,8 @@ private func expect(
     }
 }
 
-@Suite("Impossible scaling")
-struct BadScalingTests {
+/// Tests of impossible scaling.
+@Suite struct BadScalingTests {
     @Test("missing and ignored keys of a rule are refused")
     func keys() {
         for rule in ["noise-scale", "surge"] {
@@ -42,7 +42,7 @@ struct BadScalingTests {
         for value in [0.49, 1.01, .nan] {
             expect(
                 "[scaling] noise_exponent = \(value): must be in [0.5, 1]; use 1 for SGD, or 0.5 for "
-                    + "Adam and its kin",
+                    + "Adam and similar optimizers",
                 .init(rule: .noiseScale, noiseScale: 256, noiseExponent: value))
         }
         expect(

@@ -3,8 +3,8 @@ import Support
 import TestSupport
 import Testing
 
-@Suite("Impossible schedules")
-struct BadScheduleTests {
+/// Tests of impossible schedules.
+@Suite struct BadScheduleTests {
     /// Expects a `.configuration` failure with this sentence from a run of 100 steps.
     private func expect(
         _ sentence: String, _ schedule: ScheduleConfiguration, gradualWarmup: Bool = false,
@@ -23,13 +23,13 @@ struct BadScheduleTests {
     @Test("impossible numbers of steps are refused")
     func steps() {
         expect(
-            "[training] steps = 0: must be a number from 1 up; set how long to train", .init(),
+            "[training] steps = 0: must be 1 or more; set the number of steps", .init(),
             trainingSteps: 0)
         expect(
             "[schedule] warmup_steps = -1: must be a number, 0 or more; use 0 for no warmup",
             .init(warmupSteps: -1))
         expect(
-            "[schedule] decay_steps = 0: must be a number from 1 up; use 100, the training steps, or "
+            "[schedule] decay_steps = 0: must be 1 or more; use 100, the training steps, or "
                 + "leave it out", .init(decaySteps: 0))
         expect(
             "[schedule] warmup_steps = 50: must be below decay_steps = 50; use 49 at most, so that "
@@ -115,7 +115,7 @@ struct BadScheduleTests {
                 + "number of steps that this part lasts",
             .init(name: .sequence, parts: [.init(name: .constant), first]))
         expect(
-            "[[schedule.parts]] 2: steps = 0: must be a number from 1 up; use 1, or remove the part",
+            "[[schedule.parts]] 2: steps = 0: must be 1 or more; use 1, or remove the part",
             part(.init(name: .constant, steps: 0)))
         expect(
             "[[schedule.parts]] 2: start_factor = -1.0: must be a number, 0 or more; use 0 for no "

@@ -22,8 +22,8 @@ private func expect(
     ) { _ = try formula(text) }
 }
 
-@Suite("Formulas")
-struct FormulaTests {
+/// Tests of formulas.
+@Suite struct FormulaTests {
     @Test("values equal those of Python with ** for ^")
     func values() throws {
         let formulas = try golden("scaling", as: ScalingGolden.self).formulas
@@ -59,7 +59,7 @@ struct FormulaTests {
     }
 
     @Test("a formula knows the variables that it mentions")
-    func mentions() throws {
+    func formulaKnowsItsVariables() throws {
         let some = try formula("lr * min(k, B)")
         #expect(["lr", "k", "B"].allSatisfy(some.mentions))
         #expect(!["B0", "Bn", "min", ""].contains(where: some.mentions))

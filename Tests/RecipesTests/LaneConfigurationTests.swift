@@ -9,7 +9,7 @@ import Testing
             (12, 1, 12), (64, 1, 8), (64, 8, 8), (64, 9, 16), (30, 2, 10), (7, 3, 7), (1, 1, 1),
             (13, 4, 13), (480, 1, 8), (480, 13, 15), (9, 9, 9),
         ])
-    func withoutLanesTheSmallestGoodDivisorIsTaken(batch: Int, ranks: Int, lanes: Int) throws {
+    func unsetLanesAreTheSmallestSuitableDivisor(batch: Int, ranks: Int, lanes: Int) throws {
         let configuration = try LaneConfiguration(globalBatch: batch, ranks: ranks)
         #expect(configuration.laneCount == lanes)
         #expect(configuration.microBatch == batch / lanes)
@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test("impossible lanes are refused with the nearest possible ones")
-    func impossibleLanesNameTheNearestThatWork() {
+    func impossibleLanesAreRefused() {
         #expect(
             sentence(12, lanes: 5)
                 == "[reduction] lanes = 5: does not divide global_batch = 12; set lanes to 4 or 6, or "
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test("more ranks than lanes are refused with a remedy")
-    func moreRanksThanLanesNameWhatWouldWork() {
+    func moreRanksThanLanesAreRefused() {
         #expect(
             sentence(24, lanes: 8, ranks: 9)
                 == "9 ranks: are more than the 8 lanes into which global_batch = 24 is divided; "
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test("impossible micro-batches are refused with the nearest possible ones")
-    func impossibleMicroBatchesNameTheNearestThatWork() {
+    func impossibleMicroBatchesAreRefused() {
         #expect(
             sentence(24, lanes: 4, microBatch: 4)
                 == "[training] micro_batch = 4: does not divide a lane, which has 6 of the 24 sequences; set micro_batch to 3 "

@@ -16,7 +16,7 @@ import Testing
     }()
 
     @Test("the named recipes are shipped")
-    func someAreShipped() {
+    func namedRecipesAreShipped() {
         let names = Self.shipped.map { URL(filePath: $0).lastPathComponent }
         for name in ["quickstart", "nanogpt-shakespeare-cpu", "gpt2-124m", "gpt3-125m"] {
             #expect(names.contains("\(name).toml"))
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test("an empty recipe has the defaults")
-    func anEmptyRecipeIsTheDefaults() throws {
+    func emptyRecipeHasTheDefaults() throws {
         let empty = try recipe("")
         #expect(empty.optimizer.name == .adamw)
         #expect(empty.optimizer.learningRate == 3e-4)
@@ -205,7 +205,7 @@ import Testing
     }
 
     @Test("overrides accept bare words, numbers and lists")
-    func overridesTakeBareWordsNumbersAndLists() throws {
+    func overridesAcceptBareWordsNumbersAndLists() throws {
         let result = try recipe(
             "[optimizer]\nname = \"adam\"", set: "optimizer.name=adamw",
             "schedule.name=\"linear\"", "optimizer.betas=[0.8, 0.9]", "training.steps=1e3",
@@ -221,7 +221,7 @@ import Testing
     }
 
     @Test("unset weight decay depends on the optimizer")
-    func silentWeightDecayFollowsTheOptimizer() throws {
+    func unsetWeightDecayDependsOnTheOptimizer() throws {
         #expect(try recipe("").optimizer.weightDecay == 0.1)
         #expect(try recipe("[optimizer]\nname = \"sgd\"").optimizer.weightDecay == 0)
         #expect(try recipe("", set: "optimizer.name=adam").optimizer.weightDecay == 0)
@@ -263,20 +263,20 @@ import Testing
     }
 
     @Test("the first difference between recipes is named")
-    func namesTheFirstDifference() throws {
+    func firstDifferenceIsNamed() throws {
         let one = try recipe("[model]\nwidth = 64")
         let other = try recipe("[model]\nwidth = 32\n[training]\nsteps = 7")
         let difference = try #require(one.firstDifference(from: other))
         #expect(difference.key == "[model] width")
         #expect(difference.value == "64" && difference.otherValue == "32")
         #expect(one.firstDifference(from: one) == nil)
-        let silent = try #require(
+        let unsetValue = try #require(
             recipe("").firstDifference(from: recipe("[schedule]\nwarmup_steps = 3")))
-        #expect(silent.value == "not set" && silent.otherValue == "3")
+        #expect(unsetValue.value == "not set" && unsetValue.otherValue == "3")
     }
 
     @Test("the reference contains every key")
-    func theReferenceTellsOfEveryKey() throws {
+    func referenceContainsEveryKey() throws {
         let reference = Recipe.reference
         for line in try recipe(Self.unusual).toml.split(separator: "\n")
         where !line.hasPrefix("#") {

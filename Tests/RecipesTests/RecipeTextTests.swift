@@ -9,7 +9,7 @@ import Testing
     }
 
     @Test("a value is replaced, and the rest stays unchanged")
-    func aValueIsReplacedAndEverythingElseStays() {
+    func valueIsReplaced() {
         let text = """
             # A study. [optimizer]
             [model]
@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test("a missing key is inserted")
-    func aKeyThatIsMissingIsInserted() {
+    func missingKeyIsInserted() {
         #expect(
             edited("[optimizer]\nname = \"sgd\"\n[model]\n")
                 == "[optimizer]\nlearning_rate = 2e-3\nname = \"sgd\"\n[model]\n")
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test("line endings of other systems are kept")
-    func lineEndsOfOtherSystemsStay() {
+    func otherLineEndingsAreKept() {
         #expect(
             edited("[optimizer]\r\nlearning_rate = 1\r\n")
                 == "[optimizer]\r\nlearning_rate = 2e-3\r\n")

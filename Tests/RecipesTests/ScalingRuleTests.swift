@@ -42,8 +42,8 @@ private func isNear(_ value: Double, _ expected: Double, roundings: Double = 8) 
     abs(value - expected) <= roundings * 0x1p-53 * abs(expected)
 }
 
-@Suite("Batch scaling rules that are not powers")
-struct ScalingRuleTests {
+/// Tests of batch scaling rules that are not powers.
+@Suite struct ScalingRuleTests {
     @Test("every rule gives its paper's rate, betas, epsilon and weight decay")
     func papers() throws {
         let rules = try golden("scaling", as: ScalingGolden.self).rules

@@ -2,8 +2,8 @@ import Recipes
 import TestSupport
 import Testing
 
-@Suite("Batch scaling rules")
-struct ScalingTests {
+/// Tests of batch scaling rules.
+@Suite struct ScalingTests {
     @Test("the peak is the rate times the batch ratio to the rule's power")
     func rules() throws {
         for (rule, exponent, power, factor) in [
@@ -21,7 +21,7 @@ struct ScalingTests {
     }
 
     @Test("linear is the default rule, and an unset base batch keeps the rate")
-    func silent() throws {
+    func unset() throws {
         #expect(ScalingConfiguration().rule == .linear)
         let rate = try ScalingConfiguration().resolve(.init(learningRate: 1e-3), globalBatch: 96)
         #expect(rate.factor == 1 && rate.baseBatch == 96 && rate.peakLearningRate == 1e-3)

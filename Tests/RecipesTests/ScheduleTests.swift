@@ -2,8 +2,8 @@ import Recipes
 import TestSupport
 import Testing
 
-@Suite("Schedules compared with PyTorch, transformers and nanoGPT")
-struct ScheduleTests {
+/// Tests of schedules compared with PyTorch, transformers and nanoGPT.
+@Suite struct ScheduleTests {
     private static let peak = 6e-4
 
     /// Returns a peak rate without scaling.
@@ -113,7 +113,7 @@ struct ScheduleTests {
     }
 
     @Test("an unset schedule warms up over 2 % of the steps and falls along a cosine to a tenth")
-    func silent() throws {
+    func unsetSchedule() throws {
         let configuration = ScheduleConfiguration()
         let schedule = try configuration.resolve(Self.rate(), trainingSteps: 1000)
         #expect(configuration.warmupSteps(trainingSteps: 1000) == 20)
@@ -150,7 +150,7 @@ struct ScheduleTests {
     }
 
     @Test("wsd decays over the last fifth if its decay is unset")
-    func silentStable() throws {
+    func unsetStableDecay() throws {
         let schedule = try ScheduleConfiguration(name: .wsd)
             .resolve(Self.rate(), trainingSteps: 1000)
         #expect(schedule.learningRate(at: 20) == Self.peak)

@@ -3,8 +3,8 @@ import Report
 import TestSupport
 import Testing
 
-@Suite("The report in a browser")
-struct BrowserTests {
+/// Tests of the report in a browser.
+@Suite struct BrowserTests {
     @Test("every template is a specification that draws its example data")
     func templates() throws {
         let templates = try TemplateTests.templates

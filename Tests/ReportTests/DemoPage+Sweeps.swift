@@ -89,7 +89,7 @@ extension DemoPage {
 
     static let landscape = Page.Section(
         "Loss landscape",
-        text: ["The plane is spanned by two random directions, normalised by row."],
+        text: ["The plane is spanned by two random directions, normalized by row."],
         items: [
             .chart(
                 ContourMap(

@@ -2,8 +2,8 @@ import Foundation
 import Report
 import Testing
 
-@Suite("The parts of charts")
-struct DrawingTests {
+/// Tests of the parts of charts.
+@Suite struct DrawingTests {
     @Test(
         "numbers are readable",
         arguments: [

@@ -3,8 +3,8 @@ import Report
 import Support
 import Testing
 
-@Suite("The report's page")
-struct PageTests {
+/// Tests of the report's page.
+@Suite struct PageTests {
     private let hostile = "</script><script>alert(1)</script>"
 
     @Test("text is escaped for elements and attributes")
@@ -99,7 +99,7 @@ struct PageTests {
                 "<th scope=\"col\" class=\"left\">name</th><th scope=\"col\" class=\"right\">loss</th>"
             ))
         #expect(html.contains("<tr><td class=\"left\">a</td><td class=\"right\">1</td></tr>"))
-        #expect(html.contains("<tr class=\"emphasised\"><td class=\"left\">b</td>"))
+        #expect(html.contains("<tr class=\"emphasized\"><td class=\"left\">b</td>"))
     }
 
     @Test("a table that is wider than a phone repeats its titles in the cells")

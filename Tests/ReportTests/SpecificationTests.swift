@@ -2,8 +2,8 @@ import Foundation
 import Report
 import Testing
 
-@Suite("Specifications of charts")
-struct SpecificationTests {
+/// Tests of specifications of charts.
+@Suite struct SpecificationTests {
     private typealias Tuple = [String: Any]
 
     /// Returns the rows of one of the specification's tables, parsed from its text.

@@ -4,8 +4,8 @@ import Support
 import TestSupport
 import Testing
 
-@Suite("The chart templates")
-struct TemplateTests {
+/// Tests of the chart templates.
+@Suite struct TemplateTests {
     private static let folder = "\(Launch.root)/Sources/Report/Templates"
 
     static var templates: [(name: String, specification: JSONObject)] {

@@ -2,8 +2,8 @@ import Foundation
 import Report
 import Testing
 
-@Suite("The themes' colors")
-struct ThemeTests {
+/// Tests of the themes' colors.
+@Suite struct ThemeTests {
     /// Linear maps of RGB colors to the colors seen with all cones and without one kind of them
     /// (Machado, Oliveira & Fernandes 2009, severity 1).
     private static let eyes: [(name: String, rows: [SIMD3<Double>])] = [

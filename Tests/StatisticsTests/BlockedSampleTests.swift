@@ -1,8 +1,8 @@
 import Statistics
 import Testing
 
-@Suite("Samples in blocks")
-struct BlockedSampleTests {
+/// Tests of samples in blocks.
+@Suite struct BlockedSampleTests {
     /// Three treatments in four blocks.
     private let values = [
         [2.31, 2.52, 2.18, 2.44], [2.36, 2.55, 2.25, 2.45], [2.49, 2.71, 2.33, 2.66],

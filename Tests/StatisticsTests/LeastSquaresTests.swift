@@ -3,8 +3,8 @@ import Statistics
 import TestSupport
 import Testing
 
-@Suite("Least squares")
-struct LeastSquaresTests {
+/// Tests of least squares.
+@Suite struct LeastSquaresTests {
     @Test("linear fits equal NumPy's with and without weights")
     func linear() throws {
         let fits = try GoldenFits.load()
@@ -98,8 +98,8 @@ struct LeastSquaresTests {
     }
 }
 
-@Suite("Parabolas")
-struct ParabolaTests {
+/// Tests of parabolas.
+@Suite struct ParabolaTests {
     @Test("three points give the parabola through them, also far from zero")
     func exact() throws {
         let x = [-9.2, -8.5, -7.8]
@@ -110,48 +110,20 @@ struct ParabolaTests {
         let curvature = parabola.curvature(level: 0.95)
         #expect(abs(curvature.value - 0.3) < 1e-12 && curvature.interval == nil)
         #expect(parabola.noise == nil)
-        #expect(try #require(parabola.vertexEstimate(level: 0.95)).interval == nil)
         #expect(Parabola(x: [1, 1, 2], y: [1, 2, 3]) == nil)
     }
 
-    @Test("the vertex's interval contains the truth in about 95 % of repetitions")
-    func coverage() throws {
-        let x = (0..<7).map { Double($0) - 2 }
-        var held = 0
-        for repetition in 0..<400 {
-            var noise = SeededNoise(seed: UInt64(1000 + repetition))
-            let y = x.map { 0.1 * ($0 - 1.5) * ($0 - 1.5) + 0.05 * noise.normal() }
-            let parabola = try #require(Parabola(x: x, y: y))
-            let vertex = try #require(parabola.vertexEstimate(level: 0.95))
-            if try #require(vertex.interval).contains(1.5) { held += 1 }
-        }
-        // The expected number is 380, with a binomial standard deviation of 4.4.
-        #expect((363...395).contains(held), "\(held) of 400")
-    }
-
-    @Test("without a significant curvature the vertex has no interval")
+    @Test("without a significant curvature its interval contains zero")
     func flat() throws {
         var noise = SeededNoise(seed: 3)
         let x = (0..<7).map(Double.init)
         let parabola = try #require(Parabola(x: x, y: x.map { _ in noise.normal() }))
         #expect(try #require(parabola.curvature(level: 0.95).interval).contains(0))
-        #expect(try #require(parabola.vertexEstimate(level: 0.95)).interval == nil)
-    }
-
-    @Test("three points with known noise have an interval")
-    func knownNoise() throws {
-        let parabola = try #require(Parabola(x: [-1, 0, 1], y: [1, 0, 1]))
-        let noise = Noise(variance: 1e-4, degreesOfFreedom: 8)
-        let interval = try #require(parabola.vertexEstimate(noise: noise, level: 0.95)?.interval)
-        // The vertex is -b / 2 with Vb = 1e-4 / 2; Fieller's is a little wider than that.
-        let half = 2.306 * (1e-4 / 2).squareRoot() / 2
-        #expect(abs(interval.upper - half) < 0.002 * half + 1e-4 && interval.upper > half)
-        #expect(abs(interval.upper + interval.lower) < 1e-15)
     }
 }
 
-@Suite("Akaike's criterion")
-struct InformationCriterionTests {
+/// Tests of Akaike's criterion.
+@Suite struct InformationCriterionTests {
     @Test("the corrected criterion equals a hand calculation and needs enough observations")
     func corrected() throws {
         let value = try #require(

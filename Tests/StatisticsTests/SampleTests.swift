@@ -2,8 +2,8 @@ import Statistics
 import TestSupport
 import Testing
 
-@Suite("Samples, intervals and the jackknife")
-struct SampleTests {
+/// Tests of samples, intervals and the jackknife.
+@Suite struct SampleTests {
     @Test("mean, variance and the mean's interval equal SciPy's")
     func golden() throws {
         let expected = try GoldenFits.load().sample

@@ -2,8 +2,8 @@ import Statistics
 import TestSupport
 import Testing
 
-@Suite("Student's t")
-struct StudentTTests {
+/// Tests of Student's t.
+@Suite struct StudentTTests {
     private struct Point: Decodable {
         let t: Double
         let degreesOfFreedom: Int

@@ -1,8 +1,8 @@
 import Statistics
 import Testing
 
-@Suite("Eigenvectors of symmetric matrices")
-struct SymmetricEigenvectorsTests {
+/// Tests of eigenvectors of symmetric matrices.
+@Suite struct SymmetricEigenvectorsTests {
     /// Returns a matrix with known eigenvalues: a diagonal matrix that is reflected twice.
     private func planted(_ values: [Double]) -> [[Double]] {
         let n = values.count

@@ -211,14 +211,11 @@ package enum Browser {
         try #require(
             try Launch.run("sh", ["-c", "command -v chromium"]).status == 0,
             "Chromium is missing, in which the report is tested: run 'apt-get install chromium'")
-        let folder = FileManager.default.temporaryDirectory
-            .appending(path: "lockstep-report-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let file = folder.appending(path: "report.html")
+        // The path is part of a URL.
+        let folder = try TemporaryFolder(hasSpace: false)
         let end = try #require(html.range(of: "</body>", options: .backwards))
-        try frame(html.replacingCharacters(in: end, with: probe), width: width)
-            .write(to: file, atomically: true, encoding: .utf8)
+        let page = html.replacingCharacters(in: end, with: probe)
+        let file = try folder.write("report.html", frame(page, width: width))
         let outcome = try Launch.run(
             "chromium",
             [
@@ -226,7 +223,7 @@ package enum Browser {
                 "--hide-scrollbars", "--virtual-time-budget=20000", "--window-size=1280,900",
                 "--user-data-dir=\(folder.path)/profile",
                 "--blink-settings=preferredColorScheme=\(dark ? 0 : 1)", "--dump-dom",
-                "file://\(file.path)",
+                "file://\(file)",
             ])
         try #require(outcome.status == 0, "Chromium failed: \(outcome.errors.suffix(2000))")
         return Visit(

@@ -39,3 +39,24 @@ package func expectFailure<E: Error>(
 ) {
     expectFailure(code, words, location: location, of: body)
 }
+
+/// Expects that a command was refused with a code, a single sentence that contains `words`, and no
+/// output.
+///
+/// `notices` are the beginnings of lines that may precede the sentence.
+package func expectRefusal(
+    _ outcome: Outcome, _ code: Int32, _ words: [String], after notices: [String] = [],
+    location: SourceLocation = #_sourceLocation
+) {
+    #expect(outcome.status == code, "\(outcome.errors)", sourceLocation: location)
+    #expect(outcome.output.isEmpty, sourceLocation: location)
+    let sentences = outcome.sentences.filter { line in
+        !notices.contains { line.hasPrefix($0) }
+    }
+    #expect(sentences.count == 1, "\(outcome.errors)", sourceLocation: location)
+    let sentence = sentences.last ?? ""
+    #expect(sentence.hasPrefix("lockstep: "), "\(sentence)", sourceLocation: location)
+    for word in words {
+        #expect(sentence.contains(word), "\(sentence)", sourceLocation: location)
+    }
+}

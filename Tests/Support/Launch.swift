@@ -30,6 +30,11 @@ package enum Launch {
     package static let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().path
 
+    /// The variables that let Open MPI's own mpirun start as root, as containers do.
+    package static let rootEnvironment = [
+        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    ]
+
     private static let gate = NSLock()
 
     /// Whether `launch/test --fast` runs these tests; it leaves out those that start commands.
@@ -58,14 +63,9 @@ package enum Launch {
     ) throws -> Outcome {
         guard !isRefused else { throw Refused() }
         return try gate.withLock {
-            let folder = FileManager.default.temporaryDirectory
-                .appending(path: "lockstep-test-\(UUID().uuidString)")
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            defer { try? FileManager.default.removeItem(at: folder) }
-            let output = folder.appending(path: "out")
-            let errors = folder.appending(path: "err")
-            try Data().write(to: output)
-            try Data().write(to: errors)
+            let folder = try TemporaryFolder()
+            let output = URL(filePath: try folder.write("out", ""))
+            let errors = URL(filePath: try folder.write("err", ""))
 
             let process = Process()
             process.executableURL = URL(filePath: "/usr/bin/env")
@@ -77,9 +77,8 @@ package enum Launch {
             try withoutBlockedSignals { try process.run() }
             process.waitUntilExit()
             return Outcome(
-                status: process.terminationStatus,
-                output: try String(decoding: Data(contentsOf: output), as: UTF8.self),
-                errors: try String(decoding: Data(contentsOf: errors), as: UTF8.self))
+                status: process.terminationStatus, output: try folder.read("out"),
+                errors: try folder.read("err"))
         }
     }
 
@@ -105,6 +104,17 @@ package enum Launch {
                 let words = words(in: "/proc/\(number)/cmdline")
                 return words.contains(argument) && (program == nil || words.first == program)
             }
+    }
+
+    /// Returns the processes of the ranks whose command line names a run's folder.
+    package static func ranks(of run: String) throws -> [Int: Int32] {
+        let name = "OMPI_COMM_WORLD_RANK="
+        var ranks: [Int: Int32] = [:]
+        for process in try processes(naming: run, program: Workbench.lockstep) {
+            let entry = environment(of: process).first { $0.hasPrefix(name) }
+            if let rank = entry.flatMap({ Int($0.dropFirst(name.count)) }) { ranks[rank] = process }
+        }
+        return ranks
     }
 
     /// Returns the environment with which a process was started, as NAME=VALUE.

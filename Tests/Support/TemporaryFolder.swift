@@ -1,11 +1,14 @@
 import Foundation
 
-/// A folder for one test, removed with its last reference. Its name has a space on purpose.
+/// A folder for one test, removed with its last reference.
 package final class TemporaryFolder: Sendable {
     package let path: String
 
-    package init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/lockstep test \(UUID().uuidString)"
+    /// Makes a folder whose name has a space on purpose, except where a list of words is read from
+    /// its path.
+    package init(hasSpace: Bool = true) throws {
+        let name = hasSpace ? "lockstep test " : "lockstep-test-"
+        path = "\(FileManager.default.temporaryDirectory.path)/\(name)\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     }
 

@@ -5,7 +5,7 @@ import Testing
 /// sysexits.h.
 @Suite struct FailureTests {
     @Test("exit codes equal those of sysexits.h")
-    func codesAreThoseOfSysexits() {
+    func codesEqualSysexits() {
         let codes: [(Failure.Code, Int32)] = [
             (.usage, 64), (.badData, 65), (.missingInput, 66), (.bug, 70), (.inputOutput, 74),
             (.requeue, 75), (.configuration, 78),
@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test("a failure describes itself by its sentence")
-    func describesItselfByItsSentence() {
+    func failureIsDescribedByItsSentence() {
         let failure = Failure(.badData, "The file is empty; give another.")
         #expect("\(failure)" == failure.sentence)
         #expect(failure != Failure(.usage, failure.sentence))

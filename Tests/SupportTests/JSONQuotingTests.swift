@@ -9,7 +9,7 @@ import Testing
             ("", #""""#), ("plain é 🙂", #""plain é 🙂""#), ("\"\\/", #""\"\\/""#),
             ("\n\r\t\u{08}\u{0C}", #""\n\r\t\b\f""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
         ])
-    func escapesWhatMustBe(text: String, json: String) {
+    func onlyRequiredEscapesAreWritten(text: String, json: String) {
         #expect(jsonQuoted(text) == json)
     }
 

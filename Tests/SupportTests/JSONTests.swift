@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test("written numbers read back to the same bits")
-    func writesNumbersSoThatTheyReadBackToTheSameBits() throws {
+    func numbersReadBackToTheSameBits() throws {
         var doubles: [Double] = [
             0, -0.0, 1, 0.1, 1 / 3, 1e-7, 1e22, .leastNonzeroMagnitude, .greatestFiniteMagnitude,
             -1.8857,
@@ -61,7 +61,7 @@ import Testing
     @Test(
         "numbers that are not finite are written as null",
         arguments: [Double.nan, .infinity, -.infinity])
-    func writesNullForWhatIsNotFinite(_ value: Double) {
+    func nonFiniteNumbersAreNull(_ value: Double) {
         #expect(JSONValue.number(value).text == "null")
         #expect(JSONValue.single(Float(value)).text == "null")
     }
@@ -80,7 +80,7 @@ import Testing
     }
 
     @Test("indented text has the layout of Foundation's encoder")
-    func indentsAsFoundationDoes() throws {
+    func indentedTextHasFoundationsLayout() throws {
         let all = String(String.UnicodeScalarView((0..<0x250).compactMap(Unicode.Scalar.init)))
         let object: JSONObject = [
             "b": [1, [], [[2.5, 1e-5], ["x": nil]], true], "a_b": [:],

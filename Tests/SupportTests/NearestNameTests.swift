@@ -26,18 +26,18 @@ import Testing
             ("contextlength", "context_length"), ("context-length", "context_length"),
             ("vocab_size", "vocabulary_size"), ("bais", "bias"), ("with", "width"),
         ])
-    func findsWhatWasMeant(written: String, meant: String) {
+    func misspelledNameHasASuggestion(written: String, meant: String) {
         #expect(nearestName(to: written, among: keys) == meant)
     }
 
     @Test(
         "distant names have no suggestion", arguments: ["learning_rate", "xyz", "optimizer", "n"])
-    func staysSilentRatherThanGuessing(written: String) {
+    func distantNamesHaveNoSuggestion(written: String) {
         #expect(nearestName(to: written, among: keys) == nil)
     }
 
     @Test("the nearest name is chosen, and the first of equally near ones")
-    func theNearestWinsAndOfEquallyNearTheFirst() {
+    func nearestNameIsChosen() {
         #expect(nearestName(to: "beta", among: ["betas", "beat", "beta"]) == "beta")
         #expect(nearestName(to: "cart", among: ["card", "care"]) == "card")
         #expect(nearestName(to: "anything", among: []) == nil)

@@ -34,7 +34,7 @@ import Testing
     @Test(
         "the division into pieces does not change the digest",
         arguments: [1, 3, 55, 56, 63, 64, 65, 127, 1000])
-    func piecesDoNotMatter(size: Int) {
+    func divisionIntoPiecesDoesNotMatter(size: Int) {
         let message = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         let whole = message.withUnsafeBytes { SHA256.hash($0) }
         var hash = SHA256()
@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test("an empty update does not change the digest")
-    func nothingChangesNothing() {
+    func emptyUpdateChangesNothing() {
         var hash = SHA256()
         hash.update("")
         hash.update(UnsafeRawBufferPointer(start: nil, count: 0))

@@ -5,8 +5,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("The analysis as JSON")
-struct AnalysisFileTests {
+/// Tests of the analysis as JSON.
+@Suite struct AnalysisFileTests {
     /// Returns the keys of all objects in a value.
     private static func keys(_ value: JSONValue) -> Set<String> {
         switch value {

@@ -7,8 +7,7 @@ import Testing
 import Verdicts
 
 /// Tests of the page of a finished sweep with planted optima in a browser.
-@Suite("A sweep's page in a browser")
-struct BrowserTests {
+@Suite struct BrowserTests {
     private static let specification = """
         recipe = "recipe.toml"
         batches = [8, 16, 32, 64, 128]

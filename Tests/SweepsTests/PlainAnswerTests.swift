@@ -2,8 +2,8 @@ import Report
 import Sweeps
 import Testing
 
-@Suite("The answer of a sweep in two sentences")
-struct PlainAnswerTests {
+/// Tests of the answer of a sweep in two sentences.
+@Suite struct PlainAnswerTests {
     private typealias Rule = PlainAnswer.Rule
 
     /// Returns verdicts at batches 8, 16, ... from letters: h holds, u is undecided, f fails.
@@ -122,7 +122,7 @@ struct PlainAnswerTests {
     }
 
     @Test("a rule that holds at first, is then undecided and fails is not called failing at first")
-    func partly() {
+    func laterFailureIsNotAtFirst() {
         expect(
             answer([
                 Rule("none", verdicts: verdicts("uff"), side: .tooLow, cost: 0.4),

@@ -5,8 +5,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("A table of runs of any trainer")
-struct RunTableTests {
+/// Tests of a table of runs of any trainer.
+@Suite struct RunTableTests {
     /// Returns the analysis of a file's text.
     private func findings(
         _ text: String, contextLength: Int? = nil,

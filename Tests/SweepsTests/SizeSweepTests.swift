@@ -105,7 +105,7 @@ import Verdicts
     }
 
     @Test("each model's grid grows by itself")
-    func gridsGrowByThemselves() throws {
+    func eachGridGrowsByItself() throws {
         let schedule = try SweepSchedule(try Self.specification())
         let small = SweepVariant(.mup, ModelSize(width: 16, layers: 2))
         // The loss of one model falls toward its lowest rate.
@@ -156,7 +156,7 @@ import Verdicts
     }
 
     @Test("a recipe's own base is kept")
-    func theRecipesBaseIsKept() throws {
+    func baseOfTheRecipeIsKept() throws {
         let specification = try Self.specification(
             "widths = [16, 32]", model: "parametrization = \"mup\"\nbase_width = 8")
         #expect(specification.parametrizations == [.mup])

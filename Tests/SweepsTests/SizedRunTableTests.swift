@@ -5,8 +5,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("A table of runs of several models")
-struct SizedRunTableTests {
+/// Tests of a table of runs of several models.
+@Suite struct SizedRunTableTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -2,8 +2,8 @@ import Support
 import Sweeps
 import Testing
 
-@Suite("The budget of a planned sweep")
-struct SweepBudgetTests {
+/// Tests of the budget of a planned sweep.
+@Suite struct SweepBudgetTests {
     @Test(
         "a budget is a duration, or a number of runs or tokens",
         arguments: [

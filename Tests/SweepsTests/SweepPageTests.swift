@@ -7,8 +7,7 @@ import Testing
 import Verdicts
 
 /// Tests of the charts of a sweep's page, from their specifications.
-@Suite("The charts of a sweep's page")
-struct SweepPageTests {
+@Suite struct SweepPageTests {
     private typealias Row = [String: Any]
 
     /// A chart as the page describes it.

@@ -4,6 +4,11 @@ import TestSupport
 import Testing
 import Verdicts
 
+extension SweepSchedule {
+    /// The points of the specified grid, before it has grown.
+    var firstPoints: [SweepPoint] { points([]) }
+}
+
 /// Tests of the points that a sweep requests, given made-up results.
 @Suite struct SweepScheduleTests {
     private static let recipe =
@@ -73,13 +78,13 @@ import Verdicts
     /// The grid grows upward at batch 8 and downward at batch 4, only as far as the specification
     /// allows.
     @Test("the grid grows if the best rate is at its edge")
-    func growsWhereTheBestLiesOnTheEdge() throws {
+    func gridGrowsIfTheBestIsAtTheEdge() throws {
         let schedule = try SweepSchedule(try Self.specification("extend = 2"))
         let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 1e-9 }
         let rates = { (batch: Int) in
             Set(results.filter { $0.point.batch == batch }.map(\.point.rate)).sorted()
         }
-        #expect(rates(8).count == 5, "8e-3 and its neighbour above")
+        #expect(rates(8).count == 5, "8e-3 and its neighbor above")
         #expect(abs((rates(8).last ?? 0) - 1.6e-2) < 1e-9)
         #expect(rates(4).count == 5, "two more below, and then no more")
         #expect(abs((rates(4).first ?? 0) - 2.5e-4) < 1e-9)
@@ -89,7 +94,7 @@ import Verdicts
     /// Each new rate is halfway between the best one and the one that diverges, up to the allowed
     /// number.
     @Test("the grid is refined near a rate that diverges")
-    func closesInOnADivergence() throws {
+    func gridIsRefinedNearADivergence() throws {
         let schedule = try SweepSchedule(try Self.specification("extend = 2"))
         let results = Self.complete(schedule) { _ in
             1e-2
@@ -105,7 +110,7 @@ import Verdicts
     /// The best rate of one comparison is below the grid, which has grown as far as it may; that of
     /// the other is above.
     @Test("the grid grows for every comparison")
-    func growsForEveryComparison() throws {
+    func gridGrowsForEveryComparison() throws {
         let specification = try Self.specification("extend = 1\nsteps = [200]")
         let schedule = try SweepSchedule(specification)
         var results: [PointResult] = []
@@ -172,7 +177,7 @@ import Verdicts
     }
 
     @Test("the grid grows only once all seeds have results")
-    func waitsForAllSeedsBeforeItGrows() throws {
+    func gridGrowsOnceAllSeedsHaveResults() throws {
         let schedule = try SweepSchedule(try Self.specification())
         let first = schedule.firstPoints
         let oneSeed = first.filter { $0.seed == 1 }.map { Self.result($0, best: 1) }
@@ -181,7 +186,7 @@ import Verdicts
 
     /// The runs of such a rule start from the base batch's best rate once it is known.
     @Test("rules that change more than the rate are trained")
-    func rulesThatChangeMoreThanTheRateAreTrained() throws {
+    func rulesBeyondTheRateAreTrained() throws {
         let schedule = try SweepSchedule(
             try Self.specification("rules = [\"linear\", \"adam-sde\"]"))
         #expect(schedule.firstPoints.allSatisfy { $0.rule == TrainedPoint.grid })
@@ -196,7 +201,7 @@ import Verdicts
     /// With beta1 = 0.9 the rule has no betas at ten times the base batch, so only smaller batches
     /// are judged.
     @Test("a rule is trained only at batches where it has values")
-    func aRuleIsTrainedAsFarAsItReaches() throws {
+    func ruleIsTrainedWhereItHasValues() throws {
         let specification = try Self.specification(
             "rules = [\"linear\", \"adam-sde\"]", batches: [4, 8, 40])
         try specification.validate()
@@ -207,7 +212,7 @@ import Verdicts
     }
 
     @Test("the order of results does not matter")
-    func looksAtResultsAlone() throws {
+    func orderOfResultsDoesNotMatter() throws {
         let schedule = try SweepSchedule(
             try Self.specification("rules = [\"adam-sde\"]"))
         let results = Self.complete(schedule) { $0 == 8 ? 8e-3 : 2e-3 }
@@ -216,11 +221,11 @@ import Verdicts
 
     /// An unset comparison takes its mark from the other one if no run has to be longer for it.
     @Test("both comparisons are made even if only one is set")
-    func comparesInBothWays() throws {
+    func bothComparisonsAreMade() throws {
         // 3200 tokens are 50 steps of batch 8.
-        let silent = try Self.specification()
-        #expect(silent.tokens == [3200] && silent.steps == [50])
-        #expect(silent.designs == [.equalTokens(3200), .equalSteps(50)])
+        let unset = try Self.specification()
+        #expect(unset.tokens == [3200] && unset.steps == [50])
+        #expect(unset.designs == [.equalTokens(3200), .equalSteps(50)])
         #expect(try Self.specification("steps = []").steps.isEmpty)
         func bySteps(_ steps: Int, schedule: String = "constant") throws -> SweepSpecification {
             try SweepSpecification(
@@ -241,7 +246,7 @@ import Verdicts
     }
 
     @Test("evaluations include the comparisons and the start")
-    func marksHoldTheComparisonsAndTheStart() throws {
+    func evaluationsIncludeTheComparisonsAndTheStart() throws {
         let specification = try Self.specification("steps = [30]\nevaluations = 5")
         // 3200 tokens are 100 steps of batch 4, and 50 of batch 8.
         for (batch, last) in [(4, 100), (8, 50)] {

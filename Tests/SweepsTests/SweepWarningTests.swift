@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Tests of the warnings about confounds, which follow from a specification alone.
-@Suite("Warnings about confounds") struct SweepWarningTests {
+@Suite struct SweepWarningTests {
     /// Returns the warnings of a sweep over batches of 4, 8 and 16 sequences of 8 tokens.
     ///
     /// - Parameters:

@@ -10,7 +10,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
 
 @Suite struct MetricsLogTests {
     @Test("a line is written at once and reads back")
-    func writesALineAtOnceAndReadsItBack() throws {
+    func lineIsWrittenAtOnceAndReadsBack() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/metrics.jsonl"
         let log = try MetricsLog(creating: path)
@@ -32,7 +32,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("an existing log is never restarted")
-    func neverStartsOverAnExistingLog() throws {
+    func existingLogIsNeverRestarted() throws {
         let folder = try TemporaryFolder()
         try folder.write("metrics.jsonl", line(1))
         let failure = caughtFailure { () throws(Failure) in
@@ -44,7 +44,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("resuming moves later lines away")
-    func movesLaterLinesAwayWhenARunResumes() throws {
+    func resumingMovesLaterLinesAway() throws {
         let folder = try TemporaryFolder()
         let header = "{\"note\":\"no step\"}\n"
         try folder.write(
@@ -75,7 +75,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("an interrupted resume is completed")
-    func finishesAResumeThatWasKilledHalfway() throws {
+    func interruptedResumeIsCompleted() throws {
         let folder = try TemporaryFolder()
         try folder.write("metrics.jsonl", line(1) + line(2))
         try folder.write("metrics.superseded.jsonl", line(9) + line(2))
@@ -88,7 +88,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("a log without later lines stays unchanged")
-    func leavesALogWithoutLaterLinesAsItIs() throws {
+    func logWithoutLaterLinesStaysUnchanged() throws {
         let folder = try TemporaryFolder()
         try folder.write("metrics.jsonl", line(1) + line(2))
         #expect(
@@ -98,7 +98,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("a missing log is created")
-    func makesAMissingLog() throws {
+    func missingLogIsCreated() throws {
         let folder = try TemporaryFolder()
         let log = try MetricsLog(resuming: folder.path + "/metrics.jsonl", after: 5)
         #expect(log.append(["step": 6]) == nil)
@@ -106,7 +106,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("an incomplete last line is dropped", arguments: 0...8)
-    func dropsATornLastLine(_ cut: Int) throws {
+    func incompleteLastLineIsDropped(_ cut: Int) throws {
         let folder = try TemporaryFolder()
         let last = "{\"a\":12}\n"
         try folder.write("metrics.jsonl", line(1) + last.prefix(cut))
@@ -119,7 +119,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("a broken line and a missing log are named")
-    func namesABrokenLineAndAMissingLog() throws {
+    func brokenLineAndMissingLogAreNamed() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/metrics.jsonl"
         let missing = caughtFailure { () throws(Failure) in _ = try MetricsLog.read(path) }
@@ -136,7 +136,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("a full disk causes one warning, and dropped lines are counted")
-    func warnsOnceAndCountsWhenTheDiskIsFull() throws {
+    func fullDiskCausesOneWarning() throws {
         let log = try MetricsLog(resuming: "/dev/full", after: 0)
         let failure = try #require(log.append(["step": 1]))
         #expect(failure.code == .inputOutput)
@@ -147,7 +147,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     }
 
     @Test("a missing folder is named")
-    func namesAFolderThatIsNotThere() {
+    func missingFolderIsNamed() {
         let failure = caughtFailure { () throws(Failure) in
             _ = try MetricsLog(creating: "/nowhere/metrics.jsonl")
         }
@@ -158,7 +158,7 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
     @Test(
         "a full disk leaves no incomplete line",
         .enabled("needs root, to mount a small file system") { SmallDisk.isPossible })
-    func leavesNoHalfLineOnAFullDisk() throws {
+    func fullDiskLeavesNoIncompleteLine() throws {
         try SmallDisk.with(size: "64k") { folder in
             try fillTheDisk(logging: folder + "/metrics.jsonl")
         }

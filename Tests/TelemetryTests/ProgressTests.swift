@@ -116,7 +116,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
     }
 
     @Test("the style reflects the abilities of the terminal")
-    func readsTheTerminalsAbilities() {
+    func styleReflectsTheTerminal() {
         func style(_ environment: [String: String], _ width: Int? = nil) -> TerminalStyle {
             TerminalStyle(environment: environment, terminalWidth: width)
         }
@@ -150,7 +150,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
     }
 
     @Test("a short operation shows nothing")
-    func showsNothingOfAShortOperation() {
+    func shortOperationShowsNothing() {
         for mode in ProgressMode.allCases {
             let result = times(mode, seconds: 4.9)
             #expect(result.shown.isEmpty && !result.end)
@@ -158,7 +158,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
     }
 
     @Test("a bar is drawn at most ten times per second")
-    func drawsABarAtMostTenTimesASecond() {
+    func barIsDrawnAtMostTenTimesPerSecond() {
         let shown = times(.bar, seconds: 20).shown
         #expect(shown.first.map { abs($0 - 5) < 0.02 } == true)
         #expect(zip(shown, shown.dropFirst()).allSatisfy { $1 - $0 >= 0.0999 })
@@ -183,14 +183,14 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
     }
 
     @Test("the display ends with a line unless the last tenth was one")
-    func endsWithALineUnlessTheLastTenthWasOne() {
+    func displayEndsWithALine() {
         var schedule = ProgressSchedule(mode: .lines, at: 0, atOnce: true)
         let first = schedule.shouldShow(fraction: 0.05, at: 1)
         #expect(!first && schedule.shouldShowEnd(at: 2))
         let last = schedule.shouldShow(fraction: 1, at: 2)
         #expect(last && !schedule.shouldShowEnd(at: 2))
-        let silent = ProgressSchedule(mode: .none, at: 0, atOnce: true)
-        #expect(!silent.shouldShowEnd(at: 100))
+        let hidden = ProgressSchedule(mode: .none, at: 0, atOnce: true)
+        #expect(!hidden.shouldShowEnd(at: 100))
     }
 }
 
@@ -222,7 +222,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
     }
 
     @Test("the estimate restarts if progress goes back")
-    func startsAnewWhenThingsGoBack() {
+    func estimateRestartsIfProgressGoesBack() {
         var estimator = RateEstimator(done: 0, at: 0)
         estimator.record(done: 10, at: 1)
         estimator.record(done: 5, at: 2)
@@ -236,7 +236,7 @@ private let ascii = TerminalStyle(width: 120, color: false, unicode: false)
 
 @Suite struct ScreenTests {
     @Test("lines scroll above the bar")
-    func linesScrollByAboveTheBar() {
+    func linesScrollAboveTheBar() {
         let erase = "\r\u{1B}[K"
         var screen = Screen()
         let texts = [

@@ -20,7 +20,7 @@ import Testing
 
     /// A group that would end beyond the capacity is not begun.
     @Test("only complete groups are kept", arguments: [10, 11, 12, 40])
-    func onlyWholeGroupsAreKept(capacity: Int) {
+    func onlyCompleteGroupsAreKept(capacity: Int) {
         let recorder = TraceRecorder(capacity: capacity)
         for group in 0..<100 {
             recorder.beginGroup()
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test("a group that is longer than all previous ones is dropped completely")
-    func aGroupThatIsLongerThanAllBeforeIsDroppedAsAWhole() {
+    func longestGroupIsDroppedCompletely() {
         let recorder = TraceRecorder(capacity: 8)
         recorder.beginGroup()
         recorder.record(0, from: 0, to: 1)
@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test("the clock never goes back")
-    func theClockGoesForward() {
+    func clockNeverGoesBack() {
         let times = (0..<1000).map { _ in MonotonicClock.nanoseconds }
         #expect(times == times.sorted())
         let before = MonotonicClock.nanoseconds

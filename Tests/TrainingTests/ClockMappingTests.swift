@@ -27,7 +27,7 @@ import Training
     }
 
     @Test("a mapping has the larger uncertainty of its measurements")
-    func itErrsByTheLargerUncertainty() {
+    func mappingHasTheLargerUncertainty() {
         #expect(Self.mapping.uncertainty == 500)
         #expect(Self.mapping.offset == 5_000_000)
     }

@@ -56,7 +56,7 @@ import Training
     /// A mean over few tokens has noise of up to 0.6 nats and a long upper tail; an untrained model
     /// has hardly any noise.
     @Test("noise is not reported as a sign")
-    func noiseIsNoSign() {
+    func noiseIsNotReported() {
         var alarms: [String] = []
         for seed in 0..<200 {
             var random = SeededNoise(seed: UInt64(seed))
@@ -79,7 +79,7 @@ import Training
 
     /// The noise is as large at the start as later, and the validation loss stays constant.
     @Test("a flat end is not reported as a sign")
-    func aFlatEndIsNoSign() {
+    func flatEndIsNotReported() {
         for seed in 1...20 {
             var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(
@@ -95,7 +95,7 @@ import Training
     // MARK: - Planted signs
 
     @Test("a loss that does not fall is reported once", arguments: [0.01, 0.1, 0.3])
-    func aLossThatStaysIsToldOnce(noise: Double) throws {
+    func lossThatDoesNotFallIsReportedOnce(noise: Double) throws {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(
@@ -117,14 +117,14 @@ import Training
     }
 
     @Test("nothing is reported during a long warmup")
-    func longWarmupIsAwaited() {
+    func nothingIsReportedDuringALongWarmup() {
         let found = Self.diagnoses(
             steps: 700, rate: { 1e-6 * Double($0) }, loss: { _ in Self.start })
         #expect(found.isEmpty)
     }
 
     @Test("swings are reported once", arguments: [0.05, 0.3])
-    func swingsAreToldOnce(noise: Double) throws {
+    func swingsAreReportedOnce(noise: Double) throws {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(steps: 1000) { step in
@@ -141,7 +141,7 @@ import Training
     }
 
     @Test("jumps at every step are reported once")
-    func jumpsAtEveryStepAreToldOnce() {
+    func jumpsAtEveryStepAreReportedOnce() {
         var random = SeededNoise(seed: 1)
         let found = Self.diagnoses(steps: 600) { step in
             2.2 + 2 * exp(-Double(step) / 20) + (step.isMultiple(of: 2) ? 0.2 : -0.2)
@@ -152,7 +152,7 @@ import Training
     }
 
     @Test("losses that jump above the start are reported once")
-    func lossesAboveTheStartAreToldOnce() {
+    func lossesAboveTheStartAreReportedOnce() {
         var random = SeededNoise(seed: 1)
         let found = Self.diagnoses(steps: 600) { step in
             step < 3 ? Self.start : 4 + abs(3 * random.normal())
@@ -163,7 +163,7 @@ import Training
     }
 
     @Test("a spike is reported at once")
-    func aSpikeIsToldAtOnce() {
+    func spikeIsReportedAtOnce() {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
             let found = Self.diagnoses(steps: 600) { step in
@@ -176,7 +176,7 @@ import Training
     }
 
     @Test("a loss or norm that is not a number is reported at once")
-    func whatIsNotANumberIsToldAtOnce() {
+    func nonNumberIsReportedAtOnce() {
         let found = Self.diagnoses(steps: 200) { step in
             step >= 77 && step < 80 ? .nan : 2.2 + 2 * exp(-Double(step) / 20)
         }
@@ -189,7 +189,7 @@ import Training
 
     /// From step 500 on, the validation loss rises by 0.03 at each evaluation.
     @Test("overfitting is reported once", arguments: [false, true])
-    func overfittingIsToldOnce(decays: Bool) throws {
+    func overfittingIsReportedOnce(decays: Bool) throws {
         for seed in 1...10 {
             var random = SeededNoise(seed: UInt64(seed))
             func validation(_ step: Int) -> Double {
@@ -220,7 +220,7 @@ import Training
     @Test(
         "a run resumed from its log has the diagnoses of an uninterrupted one",
         arguments: [1, 2, 22, 76, 77, 100, 151, 299, 300, 301, 599])
-    func aResumedRunTellsTheSame(cut: Int) throws {
+    func resumedRunHasTheSameDiagnoses(cut: Int) throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/metrics.jsonl"
         let log = try MetricsLog(creating: path)
@@ -262,7 +262,7 @@ import Training
     }
 
     @Test("diagnoses are read from the log, without those of later versions")
-    func aReportCanListThem() throws {
+    func diagnosesAreReadFromTheLog() throws {
         let folder = try TemporaryFolder()
         try folder.write(
             "metrics.jsonl",

@@ -35,7 +35,7 @@ import Training
     }
 
     @Test("a good layout causes no warning")
-    func aGoodLayoutGetsNone() {
+    func goodLayoutCausesNoWarning() {
         #expect(warnings(rank(cores: [0], online: 1)).isEmpty)
         #expect(warnings((0..<4).map { rank(cores: [$0]) }).isEmpty)
         #expect(
@@ -93,7 +93,7 @@ import Training
     }
 
     @Test("cores that may not be used do not count as idle")
-    func coresThatMayNotBeUsed() {
+    func forbiddenCores() {
         #expect(warnings(rank(cores: [0], usable: [0])).isEmpty)
         #expect(warnings(rank(cores: [0, 1, 2, 3], quota: 1)).isEmpty)
         let idle = warnings(rank(cores: [1], usable: [0, 1, 2]))
@@ -102,11 +102,11 @@ import Training
                 "one: 2 of the 3 cores that may be used would be idle; start more ranks or threads."
             ])
         let both = warnings((0..<2).map { _ in rank(cores: [0], usable: [0], yields: true) })
-        #expect(both.count == 1 && both[0].contains("want 2 threads but may use only 1"))
+        #expect(both.count == 1 && both[0].contains("start 2 threads on only 1"))
         let throttled = warnings(
             (0..<2).map { rank(cores: [$0], quota: 1.5, yields: true) })
         #expect(throttled.count == 1)
-        #expect(throttled.first?.contains("want 2 threads but may use only 1") == true)
+        #expect(throttled.first?.contains("start 2 threads on only 1") == true)
         #expect(throttled.first?.contains("raise the CPU quota") == true)
     }
 
@@ -132,7 +132,7 @@ import Training
             rank(cores: [0, 1], online: 2, threads: 2, yields: true),
             rank(cores: [0, 1], online: 2, threads: 2, yields: true))
         #expect(yielding.count == 1)
-        #expect(yielding.first?.contains("want 4 threads but may use only 2") == true)
+        #expect(yielding.first?.contains("start 4 threads on only 2") == true)
         let spinning = warnings((0..<3).map { _ in rank(cores: [0, 1], online: 2) })
         #expect(spinning.count == 2)
         #expect(spinning.last?.contains("mpi_yield_when_idle 1") == true)
@@ -151,7 +151,7 @@ import Training
     }
 
     @Test("each host is judged by itself")
-    func hostsAreJudgedOneByOne() {
+    func eachHostIsJudgedByItself() {
         let found = warnings(
             rank("one", cores: [0], online: 2), rank("one", cores: [1], online: 2),
             rank("two", cores: [0], online: 2), rank("two", cores: [0], online: 2))
@@ -186,7 +186,7 @@ import Training
             ([0, 2], "cores 0, 2"), ([0, 1, 2, 3, 8], "cores 0-3, 8"),
             ([1, 4, 5, 7, 8], "cores 1, 4-5, 7-8"),
         ])
-    func writesCores(cores: [Int], text: String) {
+    func neighboringCoresAreRanges(cores: [Int], text: String) {
         #expect(Doctor.coreList(cores) == text)
     }
 }

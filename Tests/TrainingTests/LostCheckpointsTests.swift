@@ -3,8 +3,8 @@ import Support
 import Testing
 import Training
 
-@Suite("Warnings about checkpoints that cannot be written")
-struct LostCheckpointsTests {
+/// Tests of warnings about checkpoints that cannot be written.
+@Suite struct LostCheckpointsTests {
     private let full = Failure.systemCall("written", "run/checkpoints", error: ENOSPC)
 
     @Test("only the first of several lost checkpoints is reported, and their number at the end")

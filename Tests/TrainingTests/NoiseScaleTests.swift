@@ -103,12 +103,9 @@ import Training
     }
 
     @Test("a resumed run restores its window from the log")
-    func goesOnFromTheLog() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "lockstep noise \(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let path = folder.appending(path: "metrics.jsonl").path
+    func resumedRunRestoresItsWindow() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/metrics.jsonl"
         let log = try MetricsLog(creating: path)
         var random = SeededNoise(seed: 7)
         var window = NoiseScaleWindow()
@@ -128,7 +125,7 @@ import Training
     }
 
     @Test("metrics contain the estimate and its interval, or null")
-    func metricsTellIt() throws {
+    func metricsContainTheEstimate() throws {
         let interval = Interval(lower: 10, upper: 20, level: 0.95)
         let fields = MetricsFields.noise
         func line(_ scale: NoiseScale) -> [String: JSONValue] {

@@ -5,7 +5,7 @@ import Training
 /// Tests of the limit on steps without finite numbers.
 @Suite struct NonFiniteGuardTests {
     @Test("only skipped steps in a row reach the limit")
-    func stopsAfterTheLimitInARowOnly() {
+    func onlyStepsInARowReachTheLimit() {
         var watch = NonFiniteGuard(limit: 3)
         for round in 1...5 {
             watch.skip()
@@ -20,7 +20,7 @@ import Training
     }
 
     @Test("the failure names the step, the rate, the keys to change and the good checkpoint")
-    func adviseBySaying() {
+    func failureNamesTheRemedy() {
         let watch = NonFiniteGuard(limit: 4)
         func failure(loss: Double) -> Failure {
             watch.failure(

@@ -16,7 +16,7 @@ import Training
     @Test(
         "a run's folder is created only once",
         arguments: ["run", "a/deep/er/run", "odd name; $HOME 'quoted' é", "-n", "run///"])
-    func isMadeOnceAndNeverAgain(name: String) throws {
+    func folderIsCreatedOnce(name: String) throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/\(name)"
         let run = RunFolder(path)
@@ -34,14 +34,14 @@ import Training
     @Test(
         "the folder stores the data path",
         arguments: ["/plain", "/with a space", "/with a\nline break", "/ends with a break\n"])
-    func remembersWhereTheDataLie(dataPath: String) throws {
+    func folderStoresTheDataPath(dataPath: String) throws {
         let folder = try TemporaryFolder()
         #expect(create("\(folder.path)/run", dataPath: dataPath) == nil)
         #expect(try RunFolder("\(folder.path)/run").readDataPath() == dataPath)
     }
 
     @Test("a folder with other files is refused")
-    func refusesAFolderWithAnythingElseInIt() throws {
+    func folderWithOtherFilesIsRefused() throws {
         let folder = try TemporaryFolder()
         let precious = "\(folder.path)/thesis.txt"
         try Data("words".utf8).write(to: URL(filePath: precious))
@@ -59,7 +59,7 @@ import Training
     }
 
     @Test("an empty folder is used, and nothing partial is left")
-    func takesAnEmptyFolderAndLeavesNothingHalfMade() throws {
+    func emptyFolderIsUsed() throws {
         let folder = try TemporaryFolder()
         #expect(create(folder.path) == nil)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
@@ -76,7 +76,7 @@ import Training
     }
 
     @Test("the remains of a killed start are named")
-    func saysWhatAKilledStartLeft() throws {
+    func remainsOfAKilledStartAreNamed() throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/run"
         try FileManager.default.createDirectory(
@@ -90,7 +90,7 @@ import Training
     }
 
     @Test("a new recipe keeps the previous one, which names its replacement")
-    func aNewRecipeKeepsTheOneBefore() throws {
+    func newRecipeKeepsThePreviousOne() throws {
         let folder = try TemporaryFolder()
         let recipes = [1, 2, 3].map { seed in
             var recipe = Recipe()
@@ -115,7 +115,7 @@ import Training
     }
 
     @Test("a folder without a run is named")
-    func saysWhereNoRunIs() throws {
+    func folderWithoutARunIsNamed() throws {
         let folder = try TemporaryFolder()
         let run = RunFolder(folder.path)
         expectFailure(.missingInput, [folder.path, "holds no run"]) { () throws(Failure) in
@@ -124,7 +124,7 @@ import Training
     }
 
     @Test("files are read completely or refused")
-    func textsAreReadWholeOrRefused() throws {
+    func filesAreReadCompletelyOrRefused() throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/text"
         let text = String(repeating: "é\n", count: 100_000)

@@ -38,7 +38,7 @@ import Training
     }
 
     @Test("unset keys get their values")
-    func settlesWhatWasSilent() throws {
+    func unsetKeysGetTheirValues() throws {
         let plan = try TrainingPlan(
             recipe(
                 "[training]\nsteps = 100\nglobal_batch = 24\n[optimizer]\nlearning_rate = 0.5"),
@@ -58,7 +58,7 @@ import Training
     @Test(
         "more steps or other ranks do not change the rates of earlier steps",
         arguments: ["cosine", "linear", "wsd", "constant"])
-    func moreStepsDoNotChangeTheOnesBefore(schedule: String) throws {
+    func moreStepsDoNotChangeEarlierRates(schedule: String) throws {
         let plan = try TrainingPlan(
             recipe("[training]\nsteps = 100", set: "schedule.name=\(schedule)"), ranks: 2)
         var longer = plan.recipe
@@ -88,7 +88,7 @@ import Training
     }
 
     @Test("memory is listed by use, and per host if it has several ranks")
-    func memoryIsToldByItsParts() throws {
+    func memoryIsListedByUse() throws {
         let plan = try TrainingPlan(recipe(toml), ranks: 2)
         let parts = "parameters 1.0 KiB, gradients 2.0 KiB"
         #expect(plan.summary(facts(ranks: 1)).contains("  3.0 KiB a rank: \(parts)"))
@@ -104,7 +104,7 @@ import Training
             (1, [4]), (2, [3, 3]), (4, [2, 2, 2, 2]), (3, [2, 2, 3]),
             (8, [1, 1, 1, 1, 1, 1, 1, 1]),
         ])
-    func theLeastMemoryCountsPartialSums(ranks: Int, arenas: [Int]) throws {
+    func leastMemoryIncludesPartialSums(ranks: Int, arenas: [Int]) throws {
         for sharded in [false, true] {
             let plan = try TrainingPlan(
                 recipe(toml, set: "optimizer.sharded=\(sharded)"), ranks: ranks)
@@ -132,7 +132,7 @@ import Training
     }
 
     @Test("the learning rate does not depend on the ranks")
-    func ranksDoNotTouchTheRate() throws {
+    func ranksDoNotChangeTheRate() throws {
         let one = try TrainingPlan(recipe(toml), ranks: 1)
         for ranks in 2...8 {
             let plan = try TrainingPlan(recipe(toml), ranks: ranks)
@@ -200,7 +200,7 @@ import Training
                 "rule \"lr * k^2\": x 4 for batch 24, peak 0.004"
             ),
         ] as [([String], String)])
-    func tellsTheRule(overrides: [String], text: String) throws {
+    func summaryStatesTheRule(overrides: [String], text: String) throws {
         let recipe = try Recipe(toml: toml, name: "test.toml", overrides: overrides)
         let summary = try TrainingPlan(recipe, ranks: 1).summary(facts(ranks: 1))
         #expect(summary.contains(text), "\(summary)")
@@ -229,7 +229,7 @@ import Training
     }
 
     @Test("the summary separates values per rank from global ones")
-    func tellsWhatIsPerRankAndWhatIsGlobal() throws {
+    func summarySeparatesRanksFromTheWhole() throws {
         let summary = try TrainingPlan(recipe(toml), ranks: 3).summary(facts(ranks: 3))
         for piece in [
             "for 1,000 steps on 3 ranks x 2 threads, into runs/a b",
@@ -250,7 +250,7 @@ import Training
     }
 
     @Test("the summary covers unset and unusual values")
-    func tellsTheOtherCases() throws {
+    func summaryCoversUnusualValues() throws {
         let plan = try TrainingPlan(
             recipe(
                 toml, set: "training.micro_batch=0", "scaling.rule=power", "scaling.exponent=0.5",

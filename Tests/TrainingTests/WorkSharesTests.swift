@@ -5,7 +5,7 @@ import Training
     @Test(
         "every piece is taken once, and results are assembled in order",
         arguments: [0, 1, 2, 3, 7, 16, 25, 100], [1, 2, 3, 4, 7, 64])
-    func everyPieceIsTakenOnceAndComesBack(count: Int, ranks: Int) {
+    func everyPieceIsTakenOnce(count: Int, ranks: Int) {
         let shares = WorkShares(count: count, size: ranks)
         var gathered: [Double] = []
         var taken: [Int] = []

@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("The analysis of a sweep")
-struct AnalysisTests {
+/// Tests of the analysis of a sweep.
+@Suite struct AnalysisTests {
     @Test("a design takes a run's loss at its mark, interpolated between evaluations")
     func designs() {
         let point = TrainedPoint(

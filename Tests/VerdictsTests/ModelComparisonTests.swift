@@ -3,8 +3,29 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("Laws of the best rate")
-struct ModelComparisonTests {
+extension RateModel {
+    /// Returns the local exponent d ln(rate) / d ln(B) at a batch.
+    func localExponent(at batch: Double) -> Double {
+        func value(_ name: String) -> Double {
+            parameters.first { $0.name == name }?.estimate.value ?? 1
+        }
+        switch law {
+        case .constant: return 0
+        case .squareRoot: return 0.5
+        case .linear: return 1
+        case .power: return value("exponent")
+        case .saturating, .saturatingPower:
+            // The saturating law has no such parameter, and its exponent is 1.
+            return value("exponent") / (1 + batch / value("Bn"))
+        case .surge:
+            let scale = value("Bn")
+            return 0.5 * (scale - batch) / (scale + batch)
+        }
+    }
+}
+
+/// Tests of laws of the best rate.
+@Suite struct ModelComparisonTests {
     private let batches = [8, 16, 32, 64, 128, 256, 512, 1024]
 
     /// Returns the best constant rate of SGD on a noisy quadratic: lr_max / (1 + Bn / B).

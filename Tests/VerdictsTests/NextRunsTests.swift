@@ -2,8 +2,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("The next runs of a sweep")
-struct NextRunsTests {
+/// Tests of the next runs of a sweep.
+@Suite struct NextRunsTests {
     private let settings = AnalysisSettings(
         designs: [PlantedSweep.design], targetLosses: [-1])
 
@@ -33,7 +33,7 @@ struct NextRunsTests {
     }
 
     @Test("every batch whose best rate lies outside its grid gets rates, not only the base batch")
-    func allGrids() throws {
+    func everyUnbracketedBatchGetsRates() throws {
         // The grid is 100 times too low.
         let sweep = PlantedSweep(
             batches: [8, 32, 128], rates: (0..<5).map { 1e-5 * Double(1 << $0) }, curvature: 0.02)

@@ -7,8 +7,7 @@ import Verdicts
 /// Tests of losses that rise differently on the two sides of the best rate, or hardly near it. A
 /// parabola's vertex then has the same error for all seeds, which an interval over seeds does not
 /// show.
-@Suite("Valleys that are not parabolas")
-struct NoParabolaTests {
+@Suite struct NoParabolaTests {
     /// Returns the sweeps of several repetitions. The best rates are proportional to the batch's
     /// square root, and each repetition shifts them within the grid.
     private func sweeps(
@@ -103,7 +102,7 @@ struct NoParabolaTests {
             guard point.learningRate == highest else { return point }
             return .planted(batch: point.batch, rate: highest, seed: point.seed, loss: 1e6)
         }
-        let rule = ScalingRule("to the highest") { base, _ in highest }
+        let rule = RateRule("to the highest") { base, _ in highest }
         var settings = AnalysisSettings(rules: [rule])
         settings.designs = [PlantedSweep.design]
         let regret = try Analysis(points, settings: settings).designs[0].verdicts[0].regrets[0]

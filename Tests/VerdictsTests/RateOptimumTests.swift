@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("Best rates")
-struct RateOptimumTests {
+/// Tests of best rates.
+@Suite struct RateOptimumTests {
     @Test("without noise the best rate is the planted one at every batch and seed")
     func exact() throws {
         let sweep = PlantedSweep(lossNoise: 0, rateNoise: 0)
@@ -174,8 +174,8 @@ struct RateOptimumTests {
     }
 }
 
-@Suite("The exponent of the best rate")
-struct RateExponentTests {
+/// Tests of the exponent of the best rate.
+@Suite struct RateExponentTests {
     @Test("planted exponents are recovered", arguments: [0.0, 0.25, 0.5, 1.0])
     func planted(exponent: Double) throws {
         let sweep = PlantedSweep(bestRate: { 1e-3 * pow(Double($0) / 8, exponent) })

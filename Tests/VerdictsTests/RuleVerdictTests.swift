@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("Verdicts on scaling rules")
-struct RuleVerdictTests {
+/// Tests of verdicts on scaling rules.
+@Suite struct RuleVerdictTests {
     /// The best rate is proportional to the batch up to 32 and constant beyond.
     private let linearThenFlat: (Int) -> Double = { 1e-3 * Double(min($0, 32)) / 8 }
 
@@ -80,7 +80,7 @@ struct RuleVerdictTests {
     @Test("the caller's own rule is judged like a built-in one")
     func ownRule() throws {
         let settings = AnalysisSettings(
-            rules: [ScalingRule("power 1/4") { pow($0, 0.25) }])
+            rules: [RateRule("power 1/4") { pow($0, 0.25) }])
         let sweep = PlantedSweep(
             bestRate: { 1e-3 * pow(Double($0) / 8, 0.25) }, rateNoise: 0.03)
         let analysis = try sweep.analysis(settings: settings)

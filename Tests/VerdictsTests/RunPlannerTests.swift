@@ -5,8 +5,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("The planner of a sweep's runs")
-struct RunPlannerTests {
+/// Tests of the planner of a sweep's runs.
+@Suite struct RunPlannerTests {
     private let settings = AnalysisSettings(
         designs: [SimulatedSweep.design], targetLosses: [-1])
 
@@ -238,8 +238,8 @@ struct RunPlannerTests {
     }
 }
 
-@Suite("Losses that saturate")
-struct SaturationTests {
+/// Tests of losses that saturate.
+@Suite struct SaturationTests {
     @Test(
         "no wrong rule holds if the loss levels off far from the best rate",
         arguments: [(0.15, 0.0), (0.1, 0.0), (0.15, 1.5), (0.15, -1.5)])

@@ -5,8 +5,7 @@ import Verdicts
 
 /// Tests of sweeps whose seeds have few rates each, as planned sweeps have. Two runs of a seed
 /// determine its least loss and best rate, so only the third one shows the noise.
-@Suite("Seeds with few rates")
-struct SeedsWithFewRatesTests {
+@Suite struct SeedsWithFewRatesTests {
     /// The losses of a small GPT by batch, for each seed from 1 on. They leap above the best rate.
     private static let losses: [Int: [[Double: Double]]] = [
         2: [

@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("Steps and tokens to a loss")
-struct TargetLossTests {
+/// Tests of steps and tokens to a loss.
+@Suite struct TargetLossTests {
     /// Returns runs whose loss falls to 3 after Smin (1 + Bcrit / B) steps.
     private func points(
         batches: [Int] = [8, 16, 32, 64, 128, 256], critical: Double = 48, seeds: UInt64 = 3,

@@ -6,8 +6,7 @@ import Verdicts
 
 /// Tests of batches whose valleys differ in depth or form. A curvature that they shared would leave
 /// large residuals, and some batches would have no best rate.
-@Suite("Valleys that differ between batches")
-struct ValleyDepthTests {
+@Suite struct ValleyDepthTests {
     private let batches = [8, 32, 128]
 
     /// Returns the analyses of several sweeps, whose best rates are proportional to the square root
@@ -79,8 +78,8 @@ struct ValleyDepthTests {
     }
 }
 
-@Suite("Seeds with different rates")
-struct UnlikeSeedsTests {
+/// Tests of seeds with different rates.
+@Suite struct UnlikeSeedsTests {
     /// A sweep in which all seeds but the first have only three rates, and the first has a better
     /// loss.
     private func points() -> [TrainedPoint] {

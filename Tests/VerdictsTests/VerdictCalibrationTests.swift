@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 import Verdicts
 
-@Suite("The calibration of verdicts")
-struct VerdictCalibrationTests {
+/// Tests of the calibration of verdicts.
+@Suite struct VerdictCalibrationTests {
     @Test("verdicts on simulated sweeps with little noise are right")
     func littleNoise() throws {
         let row = try VerdictCalibration(SimulatedSweep("parabola"), seeds: 5, sweeps: 30)

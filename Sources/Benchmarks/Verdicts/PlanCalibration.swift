@@ -31,7 +31,7 @@ package struct PlanCalibration: Sendable {
         var (decided, wrong, runs) = (0, 0, 0)
         for repetition in 0..<sweeps {
             var sweep = sweep
-            sweep.exponent = JudgedVerdicts.rules[repetition % JudgedVerdicts.rules.count].exponent
+            sweep.exponent = CommonRule.ofRepetition(repetition).exponent
             let points = Self.points(
                 sweep, repetition: repetition, budget: budget, settings: settings)
             runs += points.count

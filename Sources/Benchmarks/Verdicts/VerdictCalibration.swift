@@ -13,13 +13,10 @@ struct JudgedVerdicts {
     /// Whether both wrong rules fail at some batch.
     private(set) var wrongFail = true
 
-    static let rules: [(exponent: Double, rule: ScalingRule)] = [
-        (0, .none), (0.5, .squareRoot), (1, .linear),
-    ]
-
     init(_ verdicts: [RuleVerdict], of sweep: SimulatedSweep, tolerance: Double) {
-        for (exponent, rule) in Self.rules {
-            guard let verdict = verdicts.first(where: { $0.rule == rule.name }) else {
+        for rule in CommonRule.allCases {
+            let exponent = rule.exponent
+            guard let verdict = verdicts.first(where: { $0.rule == rule.rawValue }) else {
                 wrongFail = false
                 continue
             }
@@ -71,7 +68,7 @@ package struct VerdictCalibration: Sendable {
         var (holds, fails, wrong, covered, intervals, width) = (0, 0, 0, 0, 0, 0.0)
         for repetition in 0..<sweeps {
             var sweep = sweep
-            sweep.exponent = JudgedVerdicts.rules[repetition % JudgedVerdicts.rules.count].exponent
+            sweep.exponent = CommonRule.ofRepetition(repetition).exponent
             let points = sweep.points(seeds: seeds, repetition: repetition)
             let analysis = try Analysis(points, settings: settings).designs[0]
             let judged = JudgedVerdicts(
@@ -140,4 +137,11 @@ package struct VerdictCalibration: Sendable {
             ),
         ]
     }()
+}
+
+extension CommonRule {
+    /// Returns the true rule of a simulated sweep: each common rule has its turn.
+    static func ofRepetition(_ repetition: Int) -> CommonRule {
+        allCases[repetition % allCases.count]
+    }
 }

@@ -60,7 +60,7 @@ private func add<Rounding: NodeRounding>(
 /// cache.
 ///
 /// - Parameters:
-///   - claims: two addresses to claim, both of which are written now or soon.
+///   - claims: two addresses to claim, both of which this addition or a later one writes.
 ///   - claimable: the number of elements from those addresses that this core may claim.
 ///   - squares: receives the squares of the sum.
 @inline(__always)

@@ -28,6 +28,9 @@ package final class ComputeEngine: @unchecked Sendable {
             team: original.team, instructionSet: original.instructionSet, isRecording: true)
     }
 
+    /// Creates an engine that computes on a team of threads.
+    ///
+    /// - Parameter isRecording: whether buffers have no memory, so only their sizes are counted.
     package init(
         team: ThreadTeam, instructionSet: InstructionSet = .best, isRecording: Bool = false
     ) {

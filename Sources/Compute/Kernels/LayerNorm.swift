@@ -40,6 +40,7 @@ package final class LayerNormBackward {
     private let partial: Buffer<Float>
     private let engine: ComputeEngine
 
+    /// Plans the memory for inputs (rows, columns).
     package init(rows: Int, columns: Int, engine: ComputeEngine) {
         self.rows = rows
         self.columns = columns

@@ -8,6 +8,8 @@ package struct ArenaShard: Sendable, Equatable {
     /// The number of owned elements.
     package let count: Int
 
+    /// Creates a shard of some ranges of an arena.
+    ///
     /// - Parameter ranges: the owned ranges, which increase and do not overlap.
     package init(_ ranges: [Range<Int>]) {
         self.ranges = ranges

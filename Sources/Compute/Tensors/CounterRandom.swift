@@ -6,6 +6,7 @@
 package struct CounterRandom: Sendable {
     @usableFromInline package let key: SIMD2<UInt32>
 
+    /// Creates a generator whose words are a function of a key and the counter.
     package init(key: UInt64) {
         self.key = SIMD2(UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
     }

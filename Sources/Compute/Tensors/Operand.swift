@@ -20,6 +20,7 @@ package enum Precision: String, CaseIterable, Sendable {
     package let stride: Int
     package let precision: Precision
 
+    /// Creates a view of memory; `stride` is the number of columns unless it is given.
     package init(
         _ base: UnsafeMutableRawPointer, rows: Int, columns: Int, stride: Int? = nil,
         precision: Precision

@@ -5,6 +5,7 @@
     package let columns: Int
     package let stride: Int
 
+    /// Creates a view of memory; `stride` is the number of columns unless it is given.
     package init(
         _ base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil
     ) {

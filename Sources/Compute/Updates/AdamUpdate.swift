@@ -100,3 +100,19 @@ package func adam(
         index += 8
     }
 }
+
+/// Writes `shared / (mean correction * (sqrt(v / square correction) + epsilon))`, computed in
+/// double: the factor by which Adam multiplies each element of its mean.
+///
+/// - Parameters:
+///   - squares: one element of v for each factor.
+///   - corrections: the corrections of the bias of the mean and of the square.
+package func writeAdamFactors(
+    into factors: UnsafeMutableBufferPointer<Float>, squares: UnsafePointer<Float>, shared: Double,
+    corrections: (mean: Double, square: Double), epsilon: Double
+) {
+    for index in factors.indices {
+        let root = (Double(squares[index]) / corrections.square).squareRoot()
+        factors[index] = Float(shared * (1 / (corrections.mean * (root + epsilon))))
+    }
+}

@@ -84,7 +84,7 @@ struct EncodingPass: ~Copyable {
         (try train.finish(), try validation.finish())
     }
 
-    /// Writes a token before a text, unless a separator has just written one.
+    /// Writes a token before an input, unless a separator has just written one.
     private mutating func beginDocument(_ token: UInt32) throws(Failure) {
         try encodeHeldBack()
         if trainUnitsLeft == 0 { try endTrain() }
@@ -137,7 +137,7 @@ struct EncodingPass: ~Copyable {
         }
     }
 
-    /// Ends a text and writes the token. A separator across the border of the splits belongs to the
+    /// Ends an input and writes the token. A separator across the border of the splits belongs to the
     /// first split.
     private mutating func encodeSeparator() throws(Failure) {
         guard let endOfText, let scanner else { return }
@@ -147,7 +147,7 @@ struct EncodingPass: ~Copyable {
             trainUnitsLeft = max(0, trainUnitsLeft - units)
         }
         try endText()
-        // At the start of a text, its own token has already been written.
+        // At the start of an input, its own token has already been written.
         if boundary != .document { try write([endOfText]) }
         boundary = .separator
     }

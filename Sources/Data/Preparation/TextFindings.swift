@@ -1,4 +1,4 @@
-/// A property of a text that deserves a warning before the text is encoded.
+/// A property of an input that deserves a warning before the input is encoded.
 package enum TextFinding: Sendable, Equatable {
     /// The text spells the end-of-text token, which is encoded as plain text.
     case spelledEndOfText(String, count: Int)

@@ -2,9 +2,9 @@ import Support
 
 /// The results of the first pass over the texts, which precedes splitting and encoding.
 struct TextSurvey {
-    /// A text that can be read again.
+    /// An input that can be read again.
     struct Source {
-        /// The user's name for the text.
+        /// The user's name for the input.
         let name: String
         /// The path to read. Standard input and pipes are copied to files to be read twice.
         let path: String

@@ -47,9 +47,7 @@ private func requireFree(_ target: String) throws(Failure) {
         throw .systemCall("created", partial, error: EEXIST)
     }
     guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
-        throw .file(
-            .usage, target, "exists and is never overwritten",
-            remedy: "remove it or choose another folder")
+        throw .taken(target, remedy: "remove it or choose another folder")
     }
 }
 

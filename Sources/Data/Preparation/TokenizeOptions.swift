@@ -72,9 +72,9 @@ package struct TokenizeOptions: Sendable {
 }
 
 extension TokenizeOptions {
-    /// Returns the size of all texts in bytes, or nil if the size of one is unknown.
+    /// Returns the size of all inputs in bytes, or nil if the size of one is unknown.
     ///
-    /// - Throws: `Failure` (missing input, input/output) if a text cannot be read.
+    /// - Throws: `Failure` (missing input, input/output) if an input cannot be read.
     func totalSize() throws(Failure) -> Int? {
         var total: Int? = 0
         for input in inputs {
@@ -87,16 +87,18 @@ extension TokenizeOptions {
 
 /// The progress of `tokenize`.
 package struct TokenizeProgress: Sendable {
+    /// A pass over the inputs.
     package enum Phase: String, Sendable {
         /// The pass that counts and checks the text.
         case reading
+        /// The pass that writes the tokens.
         case encoding
     }
 
     package let phase: Phase
     /// The number of bytes done in this phase.
     package let bytes: Int
-    /// The number of bytes of this phase, or nil if the size of a text is unknown.
+    /// The number of bytes of this phase, or nil if the size of an input is unknown.
     package let totalBytes: Int?
 }
 

@@ -10,7 +10,7 @@ struct BytePairMerger: ~Copyable {
         var next: Int32 = -1
         /// The rank of merging this token with the next one; `UInt32.max` if they do not merge.
         var rank: UInt32 = .max
-        /// The id into which the two merge.
+        /// The id of the merged token.
         var merged: UInt32 = 0
     }
 

@@ -5,7 +5,7 @@ package struct ByteTokenizer: Tokenizer {
     package let kind = "bytes"
     package let vocabularySize = 256
     package let endOfText: UInt32? = nil
-    package let savedForm = "{\"type\":\"bytes\",\"version\":1}\n"
+    package let savedForm = JSONValue.object(["type": "bytes", "version": 1]).text + "\n"
     package var fingerprint: String { SHA256.hash(savedForm) }
 
     package init() {}

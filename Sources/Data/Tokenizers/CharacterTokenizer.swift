@@ -38,8 +38,10 @@ package struct CharacterTokenizer: Tokenizer {
         self.scalars = sorted
         idPlusOne = Buffer(count: Int(largest) + 1)
         for (id, value) in sorted.enumerated() { idPlusOne.base[Int(value)] = UInt32(id + 1) }
-        savedForm =
-            "{\"type\":\"characters\",\"version\":1,\"characters\":\(jsonQuoted(String(text)))}\n"
+        let saved: JSONObject = [
+            "type": "characters", "version": 1, "characters": .string(String(text)),
+        ]
+        savedForm = saved.text + "\n"
         fingerprint = SHA256.hash(savedForm)
     }
 

@@ -135,7 +135,7 @@ struct HuggingFaceTokenizer: JSONReadable {
         return nil
     }
 
-    /// Returns the one added token, which ends a text, or nil if there is none.
+    /// Returns the one added token, which ends each text, or nil if there is none.
     ///
     /// - Throws: `Failure` (bad data) if there is an added token that the library would find in
     ///   text in a different way than `--separator`.
@@ -148,7 +148,7 @@ struct HuggingFaceTokenizer: JSONReadable {
             throw .badData(
                 path,
                 "has the added token \(jsonQuoted(other.content)), but only one added token, which "
-                    + "ends a text, is supported",
+                    + "ends each text, is supported",
                 remedy: "remove it from added_tokens in a copy of the file if your texts do not "
                     + "contain it")
         }

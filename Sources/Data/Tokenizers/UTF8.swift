@@ -104,7 +104,7 @@ func shown(_ scalar: UInt32) -> String {
     return "\"\(unicode)\" (\(code))"
 }
 
-/// The bytes of a text that wait for the bytes after them, in memory that grows as needed.
+/// The bytes of text that wait for the bytes after them, in memory that grows as needed.
 ///
 /// Sixteen readable bytes follow the last one.
 struct PendingText: ~Copyable {

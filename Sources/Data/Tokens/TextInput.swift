@@ -1,8 +1,7 @@
-import Glibc
 import Support
 
 extension Descriptor {
-    /// Opens a text; "-" is standard input.
+    /// Opens a text file; "-" is standard input.
     ///
     /// - Throws: `Failure` (missing input) if there is no such file; (input/output) if it cannot be
     ///   read.
@@ -15,7 +14,7 @@ extension Descriptor {
         }
     }
 
-    /// Returns the size of a text in bytes, or nil for a pipe or a device.
+    /// Returns the size of a text file in bytes, or nil for a pipe or a device.
     ///
     /// - Throws: the same failures as `init`.
     static func textSize(_ path: String) throws(Failure) -> Int? {
@@ -26,8 +25,7 @@ extension Descriptor {
             throw .file(
                 .missingInput, path, "is a folder, not a file", remedy: "name the files in it")
         }
-        // Opening a pipe would wait for its writer.
-        guard access(path, R_OK) == 0 else { throw .systemCall("opened", path, isReading: true) }
+        try FileSystem.requireReadable(path)
         return FileSystem.fileSize(path)
     }
 }

@@ -59,12 +59,12 @@ extension BranchDesign {
         // `??` would lose the type of the error.
         let dataPath: String
         if let given = options.data {
-            dataPath = absolute(given)
+            dataPath = FileSystem.absolute(given)
         } else {
             dataPath = try RunFolder(path).readDataPath()
         }
         self.init(
-            run: absolute(RunFolder(path).path), dataPath: dataPath,
+            run: FileSystem.absolute(RunFolder(path).path), dataPath: dataPath,
             dataFingerprint: run.checkpoints.last?.manifest.dataFingerprint ?? "", starts: starts,
             trunkBatch: trunkBatch, contextLength: length, batches: batches, rule: rule,
             sequences: sequences, decays: options.decays,
@@ -108,7 +108,7 @@ extension BranchDesign {
         }
         try options.validate()
         if let given = options.run {
-            try check("<run> \(given)", absolute(RunFolder(given).path) == run)
+            try check("<run> \(given)", FileSystem.absolute(RunFolder(given).path) == run)
         }
         if let steps = try options.checkpointSteps() {
             try check("--checkpoints \(options.checkpoints ?? "")", steps == starts.map(\.step))

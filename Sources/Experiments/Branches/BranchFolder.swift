@@ -41,11 +41,7 @@ struct BranchFolder {
     ///
     /// - Throws: `Failure` (missing input) if there are none; (bad data) if the file is damaged.
     func readDesign() throws(Failure) -> BranchDesign {
-        guard holdsBranches else {
-            throw .file(
-                .missingInput, path, "holds no branches",
-                remedy: "give the folder that `lockstep branch` was given as --out")
-        }
+        guard holdsBranches else { throw .holdsNo("branches", path, command: "branch") }
         let records = try MetricsLog.read(design)
         guard let design = records.first.flatMap({ try? BranchDesign(json: $0.json) }) else {
             throw .file(

@@ -1,4 +1,3 @@
-import Glibc
 import MPI
 import Recipes
 import Report
@@ -14,6 +13,8 @@ package struct BranchesSession {
     private let job: Job
     private var communicator: Communicator { job.communicator }
 
+    /// Creates a session that branches a run into the folder `outPath`.
+    ///
     /// - Parameter resumes: whether the folder already holds branches, some of which have ended.
     package init(_ options: BranchOptions, outPath: String, resumes: Bool, in job: Job) {
         self.options = options

@@ -9,6 +9,7 @@ import Support
 /// curve of (E / Emin - 1) (S / Smin - 1) = 1, the tokens E = Emin + B L Smin are a line in the batch
 /// B, with L tokens in a sequence, and Emin / (L Smin) is the critical batch in sequences.
 package struct TokensAndSteps: Sendable {
+    /// The tokens and steps that one batch takes to the target.
     package struct Row: Sendable {
         package let batch: Int
         /// The tokens after which the mean loss curve stays at or below the target.

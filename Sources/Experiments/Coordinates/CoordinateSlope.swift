@@ -33,13 +33,19 @@ package struct CoordinateSlope: Sendable, Equatable {
         exponent = fit.estimate(1, level: Self.level)
     }
 
+    /// The direction in which the change depends on the size.
     package enum Finding: String, Sendable {
+        /// The interval of the exponent lies within `flatBound` of 0.
         case flat
+        /// The interval lies above `flatBound`.
         case grows
+        /// The interval lies below `-flatBound`.
         case shrinks
+        /// The interval crosses a bound, or there is none.
         case undecided
     }
 
+    /// The finding that the interval of the exponent allows.
     package var finding: Finding {
         guard let interval = exponent.interval else { return .undecided }
         if interval.lower > Self.flatBound { return .grows }

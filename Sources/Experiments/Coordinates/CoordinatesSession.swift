@@ -59,6 +59,8 @@ package struct CoordinatesOptions: Sendable {
         return (axis, values)
     }
 
+    /// Returns the parametrizations that are named.
+    ///
     /// - Throws: `Failure` (usage) if a name is unknown or repeated, or a number is out of range.
     func namedParametrizations() throws(Failure) -> [Parametrization] {
         let names = parametrizations.split(separator: ",", omittingEmptySubsequences: false)

@@ -35,6 +35,8 @@ package struct LandscapeSession {
     private let job: Job
     private var communicator: Communicator { job.communicator }
 
+    /// Creates a session that maps the loss around a run's newest checkpoint.
+    ///
     /// - Parameter outPath: the folder to create; nil for one in the run's folder.
     package init(
         runPath: String, dataPath: String?, directions: Directions, grid: Int, extent: Double?,

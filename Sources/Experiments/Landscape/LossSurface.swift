@@ -29,6 +29,7 @@ package struct LossSurface: Sendable {
         self.init(grid: grid, losses: losses)
     }
 
+    /// Creates a surface from the losses at all points of a grid, in the order of the points.
     package init(grid: PlaneGrid, losses: [Double]) {
         precondition(losses.count == grid.count, "every point of the grid must have a loss")
         self.grid = grid

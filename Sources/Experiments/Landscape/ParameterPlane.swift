@@ -6,6 +6,7 @@ package struct ParameterPlane: Sendable {
     package let first: Buffer<Float>
     package let second: Buffer<Float>
 
+    /// Creates the plane of two directions; all three buffers have the layout of the parameters.
     package init(origin: Buffer<Float>, first: Buffer<Float>, second: Buffer<Float>) {
         precondition(
             origin.count == first.count && origin.count == second.count,

@@ -7,6 +7,7 @@ package struct PlaneGrid: Sendable, Equatable {
     /// The number of points along each axis, at least two.
     package let size: Int
 
+    /// Creates a grid of `size` x `size` points, at least two along each axis.
     package init(x: ClosedRange<Double>, y: ClosedRange<Double>, size: Int) {
         precondition(size >= 2, "a grid has at least two points along each axis")
         self.x = x

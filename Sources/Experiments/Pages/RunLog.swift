@@ -27,11 +27,7 @@ package struct RunLog: Sendable {
     /// - Throws: `Failure` (missing input) if the folder holds no run; (bad data) if it has no
     ///   finished step; the failures of `MetricsLog.read`.
     package init(_ run: RunFolder) throws(Failure) {
-        guard run.holdsRun else {
-            throw .file(
-                .missingInput, run.path, "holds no run",
-                remedy: "give the folder that `lockstep train` was given as --out")
-        }
+        guard run.holdsRun else { throw .holdsNo("run", run.path, command: "train") }
         name = run.path.split(separator: "/").last.map(String.init) ?? run.path
         var seconds = 0.0
         for record in try MetricsLog.read(run.metrics) {

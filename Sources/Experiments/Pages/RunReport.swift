@@ -7,6 +7,7 @@ import Telemetry
 package struct RunReport: Sendable {
     private let runs: [RunLog]
 
+    /// Creates a report on one or more runs.
     package init(_ runs: [RunLog]) {
         precondition(!runs.isEmpty, "A report is about at least one run.")
         self.runs = runs

@@ -9,6 +9,7 @@ package struct LossSmoothing: Sendable {
     private var sum = 0.0
     private var count = 0
 
+    /// Creates an average of no losses, with the weight 1 - beta for a new one.
     package init(beta: Double) { self.beta = beta }
 
     /// Creates the smoothing for a ramp, which averages over a twentieth of its steps.

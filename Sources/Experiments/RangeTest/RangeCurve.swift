@@ -1,5 +1,6 @@
 /// The losses of a range test.
 package struct RangeCurve: RateTrial {
+    /// The losses at one step of a range test.
     package struct Point: Sendable, Equatable {
         package let rate: Double
         /// The loss of the global batch before the step with this rate. Only at the last point of
@@ -46,6 +47,7 @@ package struct RangeCurve: RateTrial {
     /// points.
     private static let significantDeviations = 4.0
 
+    /// Creates the curve of a test that has taken no step.
     package init(_ ramp: RateRamp) {
         self.ramp = ramp
         smoothing = LossSmoothing(steps: ramp.steps)

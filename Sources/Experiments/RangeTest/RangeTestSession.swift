@@ -1,4 +1,3 @@
-import Glibc
 import MPI
 import Recipes
 import Support
@@ -20,6 +19,7 @@ package struct RangeTestSession {
     private let job: Job
     private var world: Communicator { job.communicator }
 
+    /// Creates a session that has taken no step.
     package init(
         recipePath: String, dataPath: String, ramp: RateRamp, probeSteps: Int,
         overrides: [String], startPath: String?, outPath: String?, writePath: String?, in job: Job
@@ -82,9 +82,7 @@ package struct RangeTestSession {
             }
             try requireAbsent(path)
             let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-            guard access(folder, W_OK) == 0 else {
-                throw .systemCall("written", folder, remedy: "check the path of --write")
-            }
+            try FileSystem.requireWritableFolder(folder, remedy: "check the path of --write")
             guard path != outPath else {
                 throw .option(
                     "--write", path, "is also the path of --out",
@@ -202,8 +200,7 @@ package struct RangeTestSession {
 
     private func requireAbsent(_ path: String) throws(Failure) {
         guard FileSystem.exists(path) else { return }
-        throw .file(
-            .usage, path, "exists and is never overwritten", remedy: "give --write another name")
+        throw .taken(path, remedy: "give --write another name")
     }
 
     /// Returns the rates of the recipe with its overrides.

@@ -1,4 +1,3 @@
-import Glibc
 import Statistics
 import Support
 
@@ -27,25 +26,32 @@ package struct RateProbe: RateTrial, Equatable {
     package static let fewestSteps = 20
     private static let mostSteps = 1_000_000
 
+    /// Creates a probe that has taken none of its steps.
     package init(rate: Double, steps: Int) {
         self.rate = rate
         self.steps = steps
         losses.reserveCapacity(steps)
     }
 
-    /// - Throws: `Failure` (usage) if probes cannot have that many steps.
+    /// Checks that probes can have that many steps.
+    ///
+    /// - Throws: `Failure` (usage) if the number is out of range.
     package static func requireSteps(_ steps: Int) throws(Failure) {
         try requireOption(
             "--probe-steps", steps, in: fewestSteps...mostSteps,
             remedy: "use \(usualSteps), or more for a rate that suits longer runs")
     }
 
+    /// The rate of the next step, which rises during warmup; nil if the probe has ended.
     package var nextRate: Double? {
         guard !hasDiverged, losses.count < steps else { return nil }
         let warmup = steps / Self.warmupParts
         return rate * min(1, Double(losses.count + 1) / Double(warmup))
     }
 
+    /// Adds the loss of a step, in nats per token.
+    ///
+    /// - Parameter isFinite: whether the gradient was finite; if it was not, the probe has diverged.
     package mutating func add(_ loss: Double, isFinite: Bool) {
         losses.append(loss)
         let limit = Self.divergence * losses[0]

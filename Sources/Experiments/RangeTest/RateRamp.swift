@@ -4,6 +4,7 @@ import Support
 /// The rising learning rates of a range test, one per step (Smith 2015, "Cyclical Learning Rates
 /// for Training Neural Networks", section 3.3).
 package struct RateRamp: Sendable, Equatable {
+    /// The way the rate rises from one step to the next.
     package enum Shape: String, Sendable {
         /// The rate rises by equal factors, so every decade gets the same number of steps.
         case geometric
@@ -20,6 +21,8 @@ package struct RateRamp: Sendable, Equatable {
     package static let fewestSteps = 10
     private static let mostSteps = 1_000_000
 
+    /// Creates a ramp between two rates.
+    ///
     /// - Throws: `Failure` (usage) that names the first invalid option of the command.
     package init(from: Double, to: Double, steps: Int, shape: Shape = .geometric) throws(Failure) {
         for (name, rate) in [("--from", from), ("--to", to)] {

@@ -41,6 +41,8 @@ package struct RateSearch: Sendable {
     /// The standard errors by which two losses must differ to be told apart.
     private static let significantErrors = 2.0
 
+    /// Creates a search that has no probes yet.
+    ///
     /// - Parameters:
     ///   - start: the first rate to probe.
     ///   - probeSteps: the steps of each probe.
@@ -88,7 +90,7 @@ package struct RateSearch: Sendable {
             part == 0
             ? []
             : [-1, 1].compactMap { side in
-                crossing(towards: side).flatMap { inside, outside in
+                crossing(toward: side).flatMap { inside, outside in
                     outside.map { (inside.octave + $0.octave) / 2 }
                 }
             }
@@ -138,7 +140,7 @@ package struct RateSearch: Sendable {
     /// The good rates; nil if every probe diverged.
     package var goodRates: GoodRates? {
         guard let best, best.probe.loss.isFinite else { return nil }
-        let (lowest, highest) = (edge(towards: -1), edge(towards: 1))
+        let (lowest, highest) = (edge(toward: -1), edge(toward: 1))
         return GoodRates(
             lowest: rate(at: lowest.octave), highest: rate(at: highest.octave),
             isOpenBelow: lowest.isOpen, isOpenAbove: highest.isOpen)
@@ -153,11 +155,11 @@ package struct RateSearch: Sendable {
     ///
     /// - Parameter side: -1 for lower rates and 1 for higher rates.
     package func probe(beyond side: Int) -> RateProbe? {
-        (crossing(towards: side)?.outside ?? (side < 0 ? entries.first : entries.last))?.probe
+        (crossing(toward: side)?.outside ?? (side < 0 ? entries.first : entries.last))?.probe
     }
 
     /// Returns the last entry within the limit, starting from the best, and the one after it.
-    private func crossing(towards step: Int) -> (inside: Entry, outside: Entry?)? {
+    private func crossing(toward step: Int) -> (inside: Entry, outside: Entry?)? {
         guard var place = entries.firstIndex(where: { $0.octave == best?.octave }) else {
             return nil
         }
@@ -169,8 +171,8 @@ package struct RateSearch: Sendable {
     }
 
     /// Returns the rate at which the loss reaches the limit, interpolated between two probes.
-    private func edge(towards step: Int) -> (octave: Double, isOpen: Bool) {
-        guard let (inside, outside) = crossing(towards: step) else { return (0, true) }
+    private func edge(toward step: Int) -> (octave: Double, isOpen: Bool) {
+        guard let (inside, outside) = crossing(toward: step) else { return (0, true) }
         guard let outside else { return (Double(inside.octave), true) }
         // Next to a diverged probe, only the rate that was probed is known to be good.
         let part = (limit - inside.probe.loss) / (outside.probe.loss - inside.probe.loss)

@@ -50,6 +50,7 @@ package struct RegimeCurve: Sendable {
     package let clippedSteps: Int
     package let hasDiverged: Bool
 
+    /// Creates the curve of a run; `snapshots` has at least that of the start.
     package init(
         regime: Regime, learningRate: Double, losses: [Double], snapshots: [Snapshot],
         clippedSteps: Int = 0, hasDiverged: Bool

@@ -24,6 +24,7 @@ package struct RegimesSession {
     let job: Job
     var communicator: Communicator { job.communicator }
 
+    /// Creates a session that trains at three rates into the folder `outPath`.
     package init(
         recipePath: String?, dataPath: String, outPath: String, rates: String?, probeSteps: Int?,
         grid: Int, sequences: Int, in job: Job

@@ -15,9 +15,15 @@ struct AdamRule: UpdateRule {
 
     var states: [Optimizer.State] { moments.states }
 
-    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double {
-        moments.stepFactor(at: index, scalars, configuration)
+    func writeStepFactors(
+        times shared: Double, from stateStart: Int,
+        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars
+    ) {
+        moments.writeStepFactors(
+            times: shared, from: stateStart, into: factors, scalars, configuration)
     }
+
+    var stableProduct: Double { configuration.stableProductOfMean }
 
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         let isDecoupled = configuration.name == .adamw
@@ -47,6 +53,22 @@ struct Moments: Sendable {
             Optimizer.State(name: "exp_avg_sq", buffer: square),
         ]
     }
+
+    /// Writes the factors of Adam's step. Each is `shared` before the first step.
+    func writeStepFactors(
+        times shared: Double, from start: Int, into factors: UnsafeMutableBufferPointer<Float>,
+        _ scalars: StepScalars, _ configuration: OptimizerConfiguration
+    ) {
+        guard scalars.step > 0 else {
+            factors.update(repeating: Float(shared))
+            return
+        }
+        let corrections = AdamCorrections(configuration, step: scalars.step)
+        writeAdamFactors(
+            into: factors, squares: square.base + start, shared: shared,
+            corrections: (corrections.mean, corrections.square),
+            epsilon: configuration.epsilon * scalars.epsilonFactor)
+    }
 }
 
 /// The corrections of the bias of Adam's moments toward zero.
@@ -58,6 +80,12 @@ struct AdamCorrections {
         mean = 1 - pow(configuration.beta1, Double(step))
         square = 1 - pow(configuration.beta2, Double(step))
     }
+}
+
+extension OptimizerConfiguration {
+    /// The stable product of rules that step along Adam's mean, which admits 1 - beta1 of the
+    /// gradient: 38 for a beta1 of 0.9.
+    var stableProductOfMean: Double { 2 * (1 + beta1) / (1 - beta1) }
 }
 
 extension AdamCoefficients {

@@ -16,6 +16,15 @@ struct DescentRule: UpdateRule {
         buffer.map { [Optimizer.State(name: "momentum_buffer", buffer: $0)] } ?? []
     }
 
+    /// The product rate a = 2 (1 + k) / (1 - d) at which x' = x - rate m' and m' = k m + (1 - d) a x,
+    /// with an eigenvalue a of the Hessian, have an eigenvalue of -1. Nesterov's step is k m' + a x
+    /// instead of m'.
+    var stableProduct: Double {
+        let momentum = configuration.momentum
+        return 2 * (1 + momentum)
+            / (configuration.nesterov ? 1 + 2 * momentum : 1 - configuration.dampening)
+    }
+
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
         let rate = Float(-scalars.learningRate)
         let scale = Float(Double(scalars.gradientScale) * scalars.trust)

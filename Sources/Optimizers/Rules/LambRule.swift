@@ -14,9 +14,15 @@ struct LambRule: UpdateRule {
 
     var states: [Optimizer.State] { moments.states }
 
-    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double {
-        moments.stepFactor(at: index, scalars, configuration)
+    func writeStepFactors(
+        times shared: Double, from stateStart: Int,
+        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars
+    ) {
+        moments.writeStepFactors(
+            times: shared, from: stateStart, into: factors, scalars, configuration)
     }
+
+    var stableProduct: Double { configuration.stableProductOfMean }
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         advanceLamb(

@@ -17,6 +17,8 @@ struct LarsRule: UpdateRule {
 
     var states: [Optimizer.State] { descent.states }
 
+    var stableProduct: Double { descent.stableProduct }
+
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         (
             SumOfSquares.of(part.parameters, count: part.count),

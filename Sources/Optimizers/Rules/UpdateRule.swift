@@ -23,9 +23,19 @@ protocol UpdateRule: Sendable {
     /// Returns a tensor's trust ratio from its norm and the norm that `measure` compares it with.
     func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double
 
-    /// Returns the factor by which the rule multiplies an element of its momentum, besides the rate
-    /// and the trust ratio, in the step of `scalars`.
-    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double
+    /// Writes the factors by which the rule multiplies the elements of its momentum in the step of
+    /// `scalars`.
+    ///
+    /// - Parameters:
+    ///   - shared: a factor of all elements: the rate and the trust ratio.
+    ///   - stateStart: the place of the first element in the buffers of state.
+    func writeStepFactors(
+        times shared: Double, from stateStart: Int,
+        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars)
+
+    /// The product of the rate and the largest eigenvalue of the Hessian above which the rule
+    /// diverges on a quadratic loss, with fixed factors.
+    var stableProduct: Double { get }
 }
 
 /// Returns the rule that a configuration names, with zero state for `count` elements.
@@ -63,7 +73,12 @@ struct StepScalars {
 }
 
 extension UpdateRule {
-    func stepFactor(at index: Int, _ scalars: StepScalars) -> Double { 1 }
+    func writeStepFactors(
+        times shared: Double, from stateStart: Int,
+        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars
+    ) {
+        factors.update(repeating: Float(shared))
+    }
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         preconditionFailure("the rule does not fit steps to norms")

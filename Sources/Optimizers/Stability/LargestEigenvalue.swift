@@ -17,16 +17,18 @@ package func largestEigenvalue(
     start: Buffer<Float>, tolerance: Double = 0.01, mostProducts: Int = 30,
     multiply: (_ vector: Buffer<Float>, _ into: Buffer<Float>) -> Void
 ) -> Double {
-    var (newest, length) = (start, norm(start))
+    var (newest, length) = (start, start.norm)
     var (basis, diagonal, offDiagonal): ([Buffer<Float>], [Double], [Double]) = ([], [], [])
     let image = Buffer<Float>(count: start.count)
     while length > 0, length.isFinite {
-        for index in 0..<newest.count { newest.base[index] /= Float(length) }
+        newest.divide(by: Float(length))
         basis.append(newest)
         multiply(newest, image)
         diagonal.append(innerProduct(newest, image))
-        for vector in basis + basis { add(-innerProduct(vector, image), vector, to: image) }
-        length = norm(image)
+        for vector in basis + basis {
+            image.add(Float(-innerProduct(vector, image)), times: vector)
+        }
+        length = image.norm
         guard length.isFinite, diagonal.allSatisfy(\.isFinite) else { break }
         let eigen = SymmetricEigenvectors(tridiagonal(diagonal, offDiagonal))
         let residual = length * (eigen.vectors[0].last ?? 0).magnitude
@@ -46,16 +48,4 @@ private func tridiagonal(_ diagonal: [Double], _ offDiagonal: [Double]) -> [[Dou
                 ? diagonal[row] : abs(column - row) == 1 ? offDiagonal[min(row, column)] : 0
         }
     }
-}
-
-/// Adds a multiple of a vector to another.
-private func add(_ factor: Double, _ vector: Buffer<Float>, to sum: Buffer<Float>) {
-    let (factor, from, to) = (Float(factor), vector.base, sum.base)
-    for index in 0..<sum.count { to[index] = to[index].addingProduct(factor, from[index]) }
-}
-
-private func norm(_ vector: Buffer<Float>) -> Double { innerProduct(vector, vector).squareRoot() }
-
-private func innerProduct(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {
-    innerProduct(a.base, b.base, count: a.count)
 }

@@ -19,43 +19,28 @@ package func sharpness(
     let count = parameters.count
     let (roots, moved) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
     let (above, below) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
-    for index in 0..<count { roots.base[index] = factors.base[index].squareRoot() }
+    roots.fill(withSquareRootsOf: factors)
 
     /// Writes the gradient at the parameters plus a multiple of `direction` times `roots`.
     func gradientBeyond(_ step: Float, _ direction: Buffer<Float>, into result: Buffer<Float>) {
-        for index in 0..<count {
-            let way = roots.base[index] * direction.base[index]
-            moved.base[index] = parameters.base[index].addingProduct(step, way)
-        }
+        moved.fill(from: parameters, movedBy: step, along: direction, scaledBy: roots)
         gradient(moved, result)
     }
 
     let (center, start) = (Buffer<Float>(count: count), Buffer<Float>(count: count))
     gradient(parameters, center)
-    for index in 0..<count { start.base[index] = roots.base[index] * center.base[index] }
+    start.fill(withProductOf: roots, center)
 
     /// Writes the product with a vector from gradients at some distance; returns its norm, and that
     /// of the second difference in the same unit.
     func multiply(
         _ vector: Buffer<Float>, distance: Double, into image: Buffer<Float>
     ) -> (norm: Double, bend: Double) {
-        var squares = 0.0
-        for index in 0..<count {
-            let way = Double(roots.base[index] * vector.base[index])
-            squares += way * way
-        }
-        let step = Float(distance / squares.squareRoot())
+        let step = Float(distance / normOfProduct(roots, vector))
         gradientBeyond(step, vector, into: above)
         gradientBeyond(-step, vector, into: below)
-        var sums = (norm: 0.0, bend: 0.0)
-        for index in 0..<count {
-            let (factor, middle) = (roots.base[index] / (2 * step), center.base[index])
-            let (up, down) = (above.base[index] - middle, middle - below.base[index])
-            image.base[index] = factor * (above.base[index] - below.base[index])
-            sums.norm += Double(image.base[index]) * Double(image.base[index])
-            sums.bend += Double(factor * (up - down)) * Double(factor * (up - down))
-        }
-        return (sums.norm.squareRoot(), sums.bend.squareRoot())
+        return image.fill(
+            withDifferenceOf: above, center, below, step: step, scaledBy: roots)
     }
 
     let shorter = Buffer<Float>(count: count)

@@ -92,7 +92,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
                 (0.5...1).contains(noiseExponent),
                 or: .key(
                     "[scaling] noise_exponent", noiseExponent, "must be in [0.5, 1]",
-                    remedy: "use 1 for SGD, or 0.5 for Adam and its kin"))
+                    remedy: "use 1 for SGD, or 0.5 for Adam and similar optimizers"))
         }
         if let noiseScale {
             try require(

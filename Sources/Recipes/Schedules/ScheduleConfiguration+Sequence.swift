@@ -80,7 +80,7 @@ extension ScheduleConfiguration {
         return schedules
     }
 
-    /// Refuses keys that only other schedules use, rather than ignoring them silently.
+    /// Refuses keys that only other schedules use, rather than ignoring them.
     private func refuseKeysOfOtherSchedules(_ rate: BatchScaling) throws(Failure) {
         let given: [(String, String?)] = [
             ("[schedule] warmup_steps", warmupSteps.map { "\($0)" }),
@@ -110,7 +110,7 @@ extension ScheduleConfiguration.PartConfiguration {
         try require(
             steps >= 1,
             or: .key(
-                "\(key) steps", steps, "must be a number from 1 up",
+                "\(key) steps", steps, "must be 1 or more",
                 remedy: "use 1, or remove the part"))
         return steps
     }

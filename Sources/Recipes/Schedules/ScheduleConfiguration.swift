@@ -101,8 +101,8 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         try require(
             trainingSteps >= 1,
             or: .key(
-                "[training] steps", trainingSteps, "must be a number from 1 up",
-                remedy: "set how long to train"))
+                "[training] steps", trainingSteps, "must be 1 or more",
+                remedy: "set the number of steps"))
         try require(
             name != .constant || parts.isEmpty,
             or: .key(
@@ -222,7 +222,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
         try require(
             steps >= 1,
             or: .key(
-                "[schedule] decay_steps", steps, "must be a number from 1 up",
+                "[schedule] decay_steps", steps, "must be 1 or more",
                 remedy: "use \(trainingSteps), the training steps, or leave it out"))
         let written = self.warmupSteps(trainingSteps: trainingSteps)
         let scaled = written == warmupSteps ? "" : ", or \(warmupSteps) at this global_batch"

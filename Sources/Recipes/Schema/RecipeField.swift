@@ -66,6 +66,8 @@ struct RecipeField: Sendable {
     /// Returns the field's value, or nil if it is unset.
     let value: @Sendable (Recipe) -> RecipeValue?
 
+    /// Creates the field of a key.
+    ///
     /// - Parameter name: the section and the key, as `--set` takes them.
     init<Value: RecipeConvertible>(
         _ name: String, _ path: WritableKeyPath<Recipe, Value> & Sendable, _ meaning: String

@@ -15,7 +15,9 @@ extension Recipe {
     private static let modelFields: [RecipeField] = [
         .init(
             "model.architecture", \.model.architecture,
-            "The architecture; only \"gpt2\" exists so far."),
+            GPTConfiguration.architectures.count == 1
+                ? "The architecture; only \(GPTConfiguration.architectureChoice) exists so far."
+                : "The architecture: \(GPTConfiguration.architectureChoice)."),
         .init("model.layers", \.model.layers, "Transformer blocks."),
         .init("model.heads", \.model.heads, "Attention heads in a block; divides width."),
         .init("model.width", \.model.width, "Channels of the residual stream."),

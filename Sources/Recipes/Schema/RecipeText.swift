@@ -2,6 +2,7 @@
 package struct RecipeText: Sendable {
     private var lines: [String]
 
+    /// Creates the text, whose lines end with LF or CR LF.
     package init(_ text: String) {
         // The text is split by scalars, because CR LF is one Character.
         lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)

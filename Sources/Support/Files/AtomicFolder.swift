@@ -31,7 +31,7 @@ package enum AtomicFolder {
         do throws(Failure) {
             try FileSystem.makeNewFolder(partial)
         } catch {
-            for parent in parents.reversed() { rmdir(parent) }
+            for parent in parents.reversed() { FileSystem.removeFolderIfEmpty(parent) }
             throw error
         }
         do throws(Failure) {
@@ -42,7 +42,7 @@ package enum AtomicFolder {
         } catch {
             // The first error is the one to report.
             try? FileSystem.removeFlatFolder(partial)
-            for parent in parents.reversed() { rmdir(parent) }
+            for parent in parents.reversed() { FileSystem.removeFolderIfEmpty(parent) }
             throw error
         }
     }

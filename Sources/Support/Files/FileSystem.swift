@@ -67,6 +67,25 @@ package enum FileSystem {
         guard access(folder, W_OK | X_OK) == 0 else { throw .systemCall("written", folder) }
     }
 
+    /// Checks that this process may add names to an existing folder.
+    ///
+    /// - Parameter remedy: the remedy if it may not.
+    package static func requireWritableFolder(
+        _ folder: String, remedy: String
+    ) throws(Failure) {
+        guard access(folder, W_OK) == 0 else {
+            throw .systemCall("written", folder, remedy: remedy)
+        }
+    }
+
+    /// Checks that this process may read a path, without opening it: opening a pipe would wait for
+    /// its writer.
+    ///
+    /// - Throws: `.missingInput`, `.inputOutput`.
+    package static func requireReadable(_ path: String) throws(Failure) {
+        guard access(path, R_OK) == 0 else { throw .systemCall("opened", path, isReading: true) }
+    }
+
     /// Makes a folder that must not exist yet.
     package static func makeNewFolder(_ path: String) throws(Failure) {
         guard mkdir(path, 0o777) == 0 else { throw .systemCall("created", path) }
@@ -87,6 +106,9 @@ package enum FileSystem {
     /// Removes a file, if it exists and can be removed. An error is not reported, so use this only
     /// for a file that does no harm if it stays.
     package static func removeIfPossible(_ path: String) { unlink(path) }
+
+    /// Removes a folder, if it exists and is empty. An error is not reported.
+    package static func removeFolderIfEmpty(_ path: String) { rmdir(path) }
 
     /// Returns the size in bytes of a regular file; nil if the path is not one, or a link to one.
     package static func fileSize(_ path: String) -> Int? {
@@ -115,6 +137,14 @@ package enum FileSystem {
         guard fsync(folder.number) == 0 || errno == EINVAL else {
             throw .systemCall("written", path)
         }
+    }
+
+    /// Returns the absolute form of a path, without links, or the path itself if it cannot be
+    /// resolved.
+    package static func absolute(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     /// Returns the folder that holds a path, as dirname(3) does.

@@ -62,6 +62,8 @@ package struct SizeFindings: Sendable {
     package let tolerance: Double
     private let level: Double
 
+    /// Analyzes the transfer of the best rate within each family.
+    ///
     /// - Parameters:
     ///   - comparisons: the name of each of the members' designs.
     ///   - models: the analysis over batches of each model.
@@ -143,7 +145,7 @@ package struct SizeFindings: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// Everything as JSON.
+    /// Returns the findings as a JSON object.
     ///
     /// - Parameter notes: the limits of the runs in sentences.
     package func json(notes: [String]) -> JSONObject {

@@ -112,7 +112,7 @@ extension SweepFolder {
         guard results.contains(where: { $0.point.rule == TrainedPoint.grid }) else {
             throw .file(
                 .missingInput, path, "has no run that has ended yet",
-                remedy: "resume it with `lockstep sweep --resume --out \(shellQuoted(path))`")
+                remedy: "resume it with \(resumption())")
         }
         let plan = isPlanned ? try SweepPlan(self, specification) : nil
         let points = zip(results, try ledger.trainedPoints(results))
@@ -159,9 +159,17 @@ extension SweepFolder {
         case .decided: return "Every rule is settled after \(count)."
         case .exhausted: return "After \(count), no further run is expected to settle a rule."
         case .runs:
-            return "After \(count), some rules are not settled; to continue, use `lockstep sweep "
-                + "--resume --budget 20m --out \(shellQuoted(path))`."
+            return "After \(count), some rules are not settled; to continue, use "
+                + "\(resumption("--budget 20m "))."
         }
+    }
+
+    /// Returns the command that resumes the sweep, with more options.
+    ///
+    /// It names the launcher however this process was started, so that the analysis depends on the
+    /// folder alone.
+    private func resumption(_ options: String = "") -> String {
+        "`launch/mpirun -- lockstep sweep --resume \(options)--out \(shellQuoted(path))`"
     }
 
     /// Writes the table of the results and the analysis into the folder.

@@ -1,4 +1,3 @@
-import Glibc
 import Support
 import Telemetry
 import Training
@@ -9,6 +8,7 @@ import Training
 package struct SweepFolder: Sendable {
     package let path: String
 
+    /// Creates the folder at a path; slashes at the end are ignored.
     package init(_ path: String) { self.path = RunFolder(path).path }
 
     /// The path of the specification, a copy of the user's file.
@@ -33,6 +33,7 @@ package struct SweepFolder: Sendable {
     /// The path of the lock that a group holds while it reads or writes the shared files.
     package var groupsLock: String { "\(path)/groups.lock" }
 
+    /// Returns the folder of the run of a point, which may not exist yet.
     package func run(of point: SweepPoint) -> RunFolder { RunFolder("\(points)/\(point.name)") }
 
     /// Whether the folder holds a sweep.
@@ -79,11 +80,7 @@ package struct SweepFolder: Sendable {
     ///
     /// - Throws: `Failure` (missing input) if there is no sweep; the failures of reading it.
     package func readSpecification() throws(Failure) -> SweepSpecification {
-        guard holdsSweep else {
-            throw .file(
-                .missingInput, path, "holds no sweep",
-                remedy: "give the folder that `lockstep sweep` was given as --out")
-        }
+        guard holdsSweep else { throw .holdsNo("sweep", path, command: "sweep") }
         return try SweepSpecification(
             toml: try readText(specification), name: specification, recipeFile: recipe,
             recipe: readText
@@ -125,6 +122,6 @@ package struct SweepFolder: Sendable {
         for name in (try? FileSystem.names(in: checkpoints)) ?? [] {
             try? FileSystem.removeFlatFolder("\(checkpoints)/\(name)")
         }
-        rmdir(checkpoints)
+        FileSystem.removeFolderIfEmpty(checkpoints)
     }
 }

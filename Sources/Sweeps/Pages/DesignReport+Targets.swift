@@ -4,7 +4,7 @@ import Statistics
 import Support
 import Verdicts
 
-/// The charts of what a loss takes.
+/// The charts of the steps, tokens and time to a loss.
 extension DesignReport {
     var targetCharts: [LineChart] {
         analysis.targets.compactMap(hyperbola) + (timeChart.map { [$0] } ?? [])

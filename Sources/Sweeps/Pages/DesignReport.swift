@@ -1,4 +1,3 @@
-import Glibc
 import Report
 import Support
 import Verdicts
@@ -42,16 +41,10 @@ struct DesignReport {
 
     /// Returns the color of a rule, which is the same on every page for the common rules.
     func color(of verdict: RuleVerdict) -> SeriesColor {
-        switch verdict.rule {
-        case ScalingRule.squareRoot.name: return .palette(0)
-        case ScalingRule.linear.name: return .palette(3)
-        case ScalingRule.none.name: return .palette(4)
-        default:
-            let common = [ScalingRule.squareRoot, .linear, .none].map(\.name)
-            let others = analysis.verdicts.filter { !common.contains($0.rule) }
-            let index = others.firstIndex { $0.name == verdict.name } ?? 0
-            return .palette([1, 2, 5][index % 3] + 6 * (index / 3))
-        }
+        if let common = CommonRule(rawValue: verdict.rule) { return .palette(common.paletteIndex) }
+        let others = analysis.verdicts.filter { CommonRule(rawValue: $0.rule) == nil }
+        let index = others.firstIndex { $0.name == verdict.name } ?? 0
+        return .palette([1, 2, 5][index % 3] + 6 * (index / 3))
     }
 
     // MARK: - Verdicts
@@ -93,6 +86,17 @@ struct DesignReport {
         }
         return analysis.targets.flatMap { target in
             [.table(target.table), .note(.information, target.sentences.joined(separator: " "))]
+        }
+    }
+}
+
+extension CommonRule {
+    /// The place of the rule's color in the palette; the other rules have the places between.
+    fileprivate var paletteIndex: Int {
+        switch self {
+        case .squareRoot: 0
+        case .linear: 3
+        case .unchanged: 4
         }
     }
 }

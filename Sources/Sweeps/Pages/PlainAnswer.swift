@@ -1,5 +1,6 @@
 import Report
 import Support
+import Verdicts
 
 /// The answer of a sweep in two sentences for readers who do not know the terms of the analysis.
 package struct PlainAnswer: Sendable, Equatable {
@@ -34,16 +35,19 @@ package struct PlainAnswer: Sendable, Equatable {
         }
     }
 
+    /// The side of the best rate on which another rate lies.
     package enum RateSide: Sendable { case tooLow, tooHigh }
 
     /// Holds if some rule holds up to the largest batch, and fails if no rule holds at any batch
     /// and all of them fail at some batch.
     package let kind: Verdict.Kind
-    /// The sentence about what the runs show.
+    /// The sentence that states the findings.
     package let finding: String
-    /// The sentence about what they leave open, with a best guess.
+    /// The sentence that states the open questions, with a best guess.
     package let outlook: String
 
+    /// Creates the answer from the verdicts on the rules.
+    ///
     /// - Parameters:
     ///   - batches: the batches of the sweep, rising.
     ///   - growth: the factor by which the best rate grows if the batch doubles, as text; nil if it
@@ -170,23 +174,12 @@ package struct PlainAnswer: Sendable, Equatable {
 extension PlainAnswer.Rule {
     /// The rule's rate as the subject of a sentence.
     fileprivate var rate: String {
-        switch name {
-        case "none": subject
-        case "sqrt", "linear": "\(subject)'s rate"
-        case _ where isTrained: subject
-        default: "the rate of \(subject)"
-        }
+        CommonRule(rawValue: name)?.rateSubject
+            ?? (isTrained ? subject : "the rate of \(subject)")
     }
 
     /// The rule as the subject of a sentence.
-    fileprivate var subject: String {
-        switch name {
-        case "none": "the unchanged rate"
-        case "sqrt": "the square-root rule"
-        case "linear": "the linear rule"
-        default: "the rule \(name)"
-        }
-    }
+    fileprivate var subject: String { CommonRule(rawValue: name)?.subject ?? "the rule \(name)" }
 
     fileprivate func holds(upTo largest: Int?) -> Bool { reach != nil && reach == largest }
 

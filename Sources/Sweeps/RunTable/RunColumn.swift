@@ -56,6 +56,8 @@ struct RunHeader {
     let width: Int
     private let entries: [RunColumn: Entry]
 
+    /// Reads the header from the first row of a table.
+    ///
     /// - Throws: `Failure` (bad data) if a required column is missing or a name is repeated.
     init(_ row: CSVText.Row, path: String) throws(Failure) {
         width = row.fields.count

@@ -1,4 +1,3 @@
-import Glibc
 import Support
 import Verdicts
 
@@ -72,7 +71,7 @@ private struct RunFields {
     let header: RunHeader
     let path: String
 
-    /// Up to this limit, the product of a batch and a number of steps does not overflow.
+    /// The largest batch or number of steps; the product of two such numbers does not overflow.
     private static let largestCount = 1_000_000_000
     private static let largestTokens = 1_000_000_000_000_000
     /// The bounds of rates and losses, far beyond all sensible ones, within which the squares of

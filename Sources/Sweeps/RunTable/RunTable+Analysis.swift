@@ -19,6 +19,7 @@ package struct RunTableRequest: Sendable {
 
 /// The analysis of a table of runs.
 package struct RunTableFindings: Sendable {
+    /// The analysis that suits the runs.
     package enum Result: Sendable {
         /// The analysis over batches of the runs of one model.
         case batches(Analysis)
@@ -27,7 +28,7 @@ package struct RunTableFindings: Sendable {
     }
 
     package let result: Result
-    /// Sentences about what the table does not show.
+    /// The sentences about the limits of the table.
     package let notes: [String]
 
     /// The notes and a summary of the analysis.
@@ -40,7 +41,7 @@ package struct RunTableFindings: Sendable {
         return (notes + [summary]).joined(separator: "\n\n")
     }
 
-    /// Everything as JSON.
+    /// The findings as a JSON object.
     package var json: JSONObject {
         switch result {
         case .batches(let analysis): analysis.json(notes: notes)
@@ -86,7 +87,7 @@ extension RunTable {
             remedy: "use one of \(batches.map(String.init).joined(separator: ", "))")
     }
 
-    private static func rules(_ names: [String]) throws(Failure) -> [ScalingRule] {
+    private static func rules(_ names: [String]) throws(Failure) -> [RateRule] {
         let known = AnalysisSettings().rules
         let choices = known.map(\.name).joined(separator: ", ")
         guard Set(names).count == names.count else {

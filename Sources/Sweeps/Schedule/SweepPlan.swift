@@ -10,6 +10,8 @@ package struct SweepPlan: Sendable {
     private let folder: SweepFolder
     private let planner: RunPlanner
 
+    /// Creates the plan of a sweep.
+    ///
     /// - Throws: `Failure` (configuration) if a rule of the specification needs runs of its own.
     package init(_ folder: SweepFolder, _ specification: SweepSpecification) throws(Failure) {
         if let rule = specification.rules.first(where: \.isTrained) {

@@ -10,6 +10,8 @@ package struct SweepSchedule: Sendable {
     /// The schedules of the members, the largest model first.
     private let members: [MemberSchedule]
 
+    /// Creates the schedule of a sweep, the largest models first.
+    ///
     /// - Throws: `Failure` (configuration) if the specification's recipe is invalid.
     package init(_ specification: SweepSpecification) throws(Failure) {
         let sorted = try specification.members.sorted { $0.parameterCount > $1.parameterCount }
@@ -21,9 +23,6 @@ package struct SweepSchedule: Sendable {
     package func points(_ results: [PointResult]) -> [SweepPoint] {
         members.flatMap { $0.points(own($0, results)) }
     }
-
-    /// The points of the specified grid, before it has grown.
-    package var firstPoints: [SweepPoint] { points([]) }
 
     /// Returns the points that have no result yet, in the order of their training.
     package func openPoints(_ results: [PointResult]) -> [SweepPoint] {
@@ -67,6 +66,8 @@ struct MemberSchedule: Sendable {
     /// The rules that need runs of their own, with the batches that they reach.
     private let trainedRules: [(rule: SweepRule, batches: Set<Int>)]
 
+    /// Creates the schedule of a member.
+    ///
     /// - Throws: `Failure` (configuration) if the specification's recipe is invalid.
     init(_ member: SweepMember) throws(Failure) {
         variant = member.variant

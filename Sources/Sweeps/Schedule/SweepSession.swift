@@ -188,7 +188,7 @@ package struct SweepSession {
         guard resumes else {
             return try folder.create(
                 specification: input.text, recipe: input.specification.recipeText,
-                dataPath: absolute(input.data.path), fingerprint: input.data.fingerprint,
+                dataPath: FileSystem.absolute(input.data.path), fingerprint: input.data.fingerprint,
                 trainingTokens: input.data.training.tokenCount)
         }
         let origin = try folder.readOrigin()

@@ -7,6 +7,8 @@ struct SpecificationTable {
     private let entries: [String: RecipeValue]
     private let set: [String: RecipeValue]
 
+    /// Creates the table of a document.
+    ///
     /// - Throws: `Failure` (configuration) if the document has a key that is not among `keys`.
     init(_ document: [String: RecipeValue], name: String, keys: [String]) throws(Failure) {
         self.name = name

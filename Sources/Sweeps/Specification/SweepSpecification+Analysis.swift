@@ -25,9 +25,9 @@ extension SweepSpecification {
     }
 
     /// The rules that change only the rate, so that the grid shows their effect.
-    private var lookedUpRules: [ScalingRule] {
+    private var lookedUpRules: [RateRule] {
         rules.filter { !$0.isTrained }.map { rule in
-            ScalingRule(rule.name) { base, ratio in
+            RateRule(rule.name) { base, ratio in
                 let batch = Int((ratio * Double(baseBatch)).rounded())
                 return (try? rate(of: rule, batch: batch, base: base)) ?? .nan
             }

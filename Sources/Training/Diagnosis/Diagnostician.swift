@@ -15,6 +15,8 @@ package struct Diagnostician: Sendable {
     private let start: Double
     private var told: Set<DiagnosisSign> = []
 
+    /// Creates a diagnostician of a run that has taken no step.
+    ///
     /// - Parameter startingLoss: the loss of an untrained model, the logarithm of the vocabulary's
     ///   size.
     package init(startingLoss: Double) { start = startingLoss }

@@ -1,12 +1,12 @@
 /// A detector of a loss that stays at its starting value.
 struct StallDetector: Sendable {
     /// The number of steps after warmup before the first verdict.
-    static let patience = 100
+    static let stepsToFall = 100
     /// The number of steps whose mean loss is compared with the start, which is also the number of
     /// steps between two comparisons.
     static let window = 50
     /// The fall that counts as learning, as a fraction of the loss at the start. Any useful rate
-    /// lowers the loss by a fifth or more in `patience` steps, because learning the tokens'
+    /// lowers the loss by a fifth or more in `stepsToFall` steps, because learning the tokens'
     /// frequencies alone achieves that.
     static let leastFall = 0.05
     /// The number of standard errors between a fall and `leastFall` that a verdict requires.
@@ -27,7 +27,7 @@ struct StallDetector: Sendable {
             return nil
         }
         stepsAfterWarmup += 1
-        guard stepsAfterWarmup >= Self.patience, stepsAfterWarmup.isMultiple(of: Self.window)
+        guard stepsAfterWarmup >= Self.stepsToFall, stepsAfterWarmup.isMultiple(of: Self.window)
         else { return nil }
         let mean = losses.values.reduce(0, +) / Double(losses.count)
         let error = differenceDeviation(losses.values) / Double(losses.count).squareRoot()

@@ -16,12 +16,14 @@ package struct WorkShares: Sendable, Equatable {
     package let count: Int
     package let size: Int
 
+    /// Creates the shares of `count` pieces among `size` ranks.
     package init(count: Int, size: Int) {
         precondition(count >= 0 && size >= 1, "there must be at least one rank")
         self.count = count
         self.size = size
     }
 
+    /// Returns the numbers of the pieces of a rank, in ascending order.
     package func pieces(ofRank rank: Int) -> [Int] {
         Array(stride(from: rank, to: count, by: size))
     }
@@ -50,6 +52,9 @@ package struct Evaluator {
     private let loader: SampleLoader
     private let communicator: Communicator
 
+    /// Creates an evaluator.
+    ///
+    /// - Parameter windowLimit: the number of windows to measure, or 0 for all of them.
     package init(
         data: TrainingData, microBatch: Int, windowLimit: Int, communicator: Communicator
     ) {

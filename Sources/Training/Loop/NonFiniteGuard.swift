@@ -11,6 +11,7 @@ package struct NonFiniteGuard: Equatable, Sendable {
     /// The number of steps skipped since the last good step.
     package var skippedInARow = 0
 
+    /// Creates a guard that has recorded no step.
     package init(limit: Int) { self.limit = limit }
 
     /// Records a step whose loss and gradient were finite.

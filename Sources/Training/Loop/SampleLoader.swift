@@ -17,6 +17,7 @@ package struct SampleLoader {
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
 
+    /// Creates a loader, and allocates memory for micro-batches (B, T).
     package init(dataset: TokenDataset, contextLength: Int, microBatch: Int) {
         self.dataset = dataset
         self.contextLength = contextLength
@@ -72,8 +73,8 @@ private func endJob(_ failure: Failure) -> Never {
     let rank = MPIEnvironment.launchedRank
     // All ranks fail to read a shared file at about the same time, but only one should report it.
     // The others wait until mpirun ends them because the first rank has ended.
-    let patience = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
-    let end = MonotonicClock.nanoseconds + patience
+    let delayNanoseconds = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
+    let end = MonotonicClock.nanoseconds + delayNanoseconds
     while MonotonicClock.nanoseconds < end { usleep(50_000) }
     StandardError.shared.endBar(keeping: true)
     let origin = rank == 0 ? "" : "rank \(rank) on \(Communicator.hostName): "

@@ -22,6 +22,7 @@ package struct StepTimes: Sendable {
 
     package init() {}
 
+    /// The seconds that the step spent on a part.
     package subscript(part: StepPart) -> Double {
         get { seconds[part.rawValue] }
         set { seconds[part.rawValue] = newValue }

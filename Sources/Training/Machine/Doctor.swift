@@ -102,8 +102,8 @@ package struct Doctor {
                 usable.isLimitedByQuota
                 ? "raise the CPU quota of their control group" : "bind them to more cores"
             var warnings = [
-                "\(host): the ranks want \(wanted) threads but may use only \(available) of "
-                    + "its cores; start fewer ranks or threads, or \(remedy)."
+                "\(host): the ranks start \(wanted) threads on only \(available) of its "
+                    + "cores; start fewer ranks or threads, or \(remedy)."
             ]
             if !facts.allSatisfy(\.yields) {
                 warnings.append(
@@ -170,7 +170,7 @@ package struct Doctor {
             existing = FileSystem.parent(of: existing)
         }
         guard let free = freeBytes(of: existing),
-            let type = fileSystemType(of: absolute(existing))
+            let type = fileSystemType(of: FileSystem.absolute(existing))
         else { return nil }
         return "\(type), \(Format.bytes(free)) free"
     }

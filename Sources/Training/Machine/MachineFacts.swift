@@ -51,7 +51,7 @@ package struct MachineFacts: Sendable, Equatable {
         }
         return try communicator.allGatherBytes(own).map { (bytes) throws(Failure) -> MachineFacts in
             guard let facts = try? MachineFacts(parsing: bytes) else {
-                throw .defect("a rank's facts cannot be decoded")
+                throw .defect("A rank's facts cannot be decoded")
             }
             return facts
         }

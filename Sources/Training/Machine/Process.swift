@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Glibc
 import MPI
 import Support
 
@@ -8,13 +7,6 @@ package let version = "0.1.0"
 
 /// Returns the environment variables of this process.
 package func processEnvironment() -> [String: String] { ProcessInfo.processInfo.environment }
-
-/// Returns the absolute form of a path, or the path itself if it cannot be resolved.
-package func absolute(_ path: String) -> String {
-    guard let resolved = realpath(path, nil) else { return path }
-    defer { free(resolved) }
-    return String(cString: resolved)
-}
 
 /// Returns a word quoted for a shell if necessary, for commands in messages.
 package func shellQuoted(_ word: String) -> String {

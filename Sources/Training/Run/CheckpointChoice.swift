@@ -76,7 +76,7 @@ extension RunFolder {
         case .newest:
             let newest = try store.newestGood { step, reason in
                 Logger(label: "lockstep").warning(
-                    "checkpoint of step \(step) rejected: \(reason.sentence)")
+                    "the checkpoint of step \(step) is rejected: \(reason.sentence)")
             }
             guard let newest else { throw noWholeCheckpoint() }
             try warnOfDivergence(after: newest.step)

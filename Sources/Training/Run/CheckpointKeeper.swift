@@ -250,7 +250,10 @@ final class CheckpointKeeper {
         let newest = try store.candidates().first?.step ?? 0
         let found = try store.newestGood { step, reason in
             logger.warning(
-                "checkpoint of step \(step) rejected, trying an earlier one: \(reason.sentence)")
+                """
+                the checkpoint of step \(step) is rejected, trying an earlier one: \
+                \(reason.sentence)
+                """)
         }
         if let found, found.step < newest, isResuming {
             logger.warning(

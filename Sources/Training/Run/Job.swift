@@ -18,6 +18,7 @@ package struct Job: Sendable {
     package let threadLevel: MPIEnvironment.ThreadLevel
     private static let logger = Logger(label: "lockstep")
 
+    /// Creates the job of a communicator's ranks, each with `threads` threads.
     package init(
         _ communicator: Communicator, threads: Int, progress: ProgressMode, emulatesBF16: Bool,
         threadLevel: MPIEnvironment.ThreadLevel

@@ -22,6 +22,8 @@ final class MetricsWriter {
     private let start = ContinuousClock.now
     private let logger = Logger(label: "lockstep")
 
+    /// Creates a writer of a run's metrics.jsonl.
+    ///
     /// - Parameters:
     ///   - warnsOfWrongRates: whether skipped steps and diagnoses are also logged as warnings;
     ///     metrics.jsonl always has them.

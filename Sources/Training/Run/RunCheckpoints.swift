@@ -25,7 +25,7 @@ package struct RunCheckpoints: Sendable {
         for candidate in try store.candidates() where !(newestOnly && !found.isEmpty) {
             do throws(Failure) { found.append(try store.requireGood(candidate)) } catch {
                 Logger(label: "lockstep").warning(
-                    "checkpoint of step \(candidate.step) ignored: \(error.sentence)")
+                    "the checkpoint of step \(candidate.step) is ignored: \(error.sentence)")
             }
         }
         guard let newest = found.first else { throw run.noWholeCheckpoint() }

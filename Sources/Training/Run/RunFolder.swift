@@ -5,6 +5,7 @@ import Support
 package struct RunFolder: Sendable {
     package let path: String
 
+    /// Creates the folder at a path; slashes at the end are ignored.
     package init(_ path: String) {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -105,11 +106,7 @@ package struct RunFolder: Sendable {
     /// - Throws: `Failure` (missing input) if the folder holds no run; (I/O) if the file cannot be
     ///   read.
     package func read(_ file: String) throws(Failure) -> String {
-        guard holdsRun else {
-            throw .file(
-                .missingInput, path, "holds no run",
-                remedy: "give the folder that `lockstep train` had as --out")
-        }
+        guard holdsRun else { throw .holdsNo("run", path, command: "train") }
         return try readText(file)
     }
 

@@ -14,6 +14,8 @@ package struct TrainingSession {
     private let communicator: Communicator
     private let run: RunFolder
 
+    /// Creates a session that trains into the folder `runPath`.
+    ///
     /// - Parameters:
     ///   - recipePath: the path of the recipe; nil to resume with the run's own.
     ///   - dataPath: the data folder; nil to resume with the run's own.
@@ -74,8 +76,8 @@ package struct TrainingSession {
         if case .finished(let evaluation, _) = outcome { try trainer.requireGoodEnd(evaluation) }
         let resident = try ResidentMemory.peak(of: communicator)
         job.announce(
-            "at most \(Format.bytes(resident)) resident on a rank, of "
-                + "\(Format.bytes(memory.rankBytes)) planned")
+            "peak memory \(Format.bytes(resident)) per rank; the plan expected "
+                + "\(Format.bytes(memory.rankBytes))")
         return outcome
     }
 
@@ -108,7 +110,7 @@ package struct TrainingSession {
         try communicator.onFirstRank { () throws(Failure) -> RunLock in
             if !resumes {
                 try run.create(
-                    recipe: input.plan.recipe.toml, dataPath: absolute(input.data.path),
+                    recipe: input.plan.recipe.toml, dataPath: FileSystem.absolute(input.data.path),
                     tokenizerFrom: input.data.tokenizer?.savedForm)
             }
             return try RunLock(run)

@@ -61,6 +61,7 @@ package struct ClockMapping: Sendable {
     private let first: ClockOffset
     private let last: ClockOffset
 
+    /// Creates a mapping between the first and the last measurement.
     package init(from first: ClockOffset, to last: ClockOffset) {
         self.first = first
         self.last = last

@@ -184,9 +184,8 @@ package final class Trace {
                 remedy: "give it a name, such as trace.json")
         }
         for taken in [path, path + AtomicFolder.partialSuffix] where FileSystem.exists(taken) {
-            throw .file(
-                .inputOutput, taken, "exists and is never overwritten",
-                remedy: "remove it, or give --trace another name")
+            throw .taken(
+                taken, code: .inputOutput, remedy: "remove it, or give --trace another name")
         }
         try FileSystem.requireWritable(path)
     }

@@ -7,7 +7,7 @@ package struct AnalysisSettings: Sendable {
     /// The designs by which runs are judged; empty for `Design.furthest`.
     package var designs: [Design]
     /// The rules whose rates are looked up on the grid. Rules that were trained are judged as well.
-    package var rules: [ScalingRule]
+    package var rules: [RateRule]
     /// The losses whose cost is compared; nil for up to three that every batch reaches.
     package var targetLosses: [Double]?
     /// The regret up to which a rule holds, in nats.
@@ -29,7 +29,7 @@ package struct AnalysisSettings: Sendable {
 
     package init(
         baseBatch: Int? = nil, designs: [Design] = [],
-        rules: [ScalingRule] = [.none, .squareRoot, .linear], targetLosses: [Double]? = nil,
+        rules: [RateRule] = [.none, .squareRoot, .linear], targetLosses: [Double]? = nil,
         tolerance: Double = 0.01, level: Double = 0.95, window: Double = 0.05
     ) {
         self.baseBatch = baseBatch

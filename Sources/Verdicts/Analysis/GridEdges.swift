@@ -9,6 +9,10 @@ package struct GridEdges: Sendable, Equatable {
     /// The rate with the least typical loss, or nil if every rate diverged.
     package let leastLossRate: Double?
 
+    /// The ratio of the lower rates to try if every rate diverged. Two of them cover a wide range,
+    /// because nothing shows how far below the diverging rates the stable ones lie.
+    private static let ratioBelowDivergence = 4.0
+
     init(_ entries: [BatchLosses.TypicalLoss]) {
         let finite = entries.filter(\.loss.isFinite)
         rates = finite.map { exp($0.logRate) }
@@ -37,7 +41,8 @@ package struct GridEdges: Sendable, Equatable {
     /// diverges. If every rate diverged, they are two lower rates. Without runs there are none.
     package func further(to side: Side) -> [Double] {
         guard let highest = rates.last else {
-            return divergingRate.map { [$0 / 16, $0 / 4] } ?? []
+            let ratio = Self.ratioBelowDivergence
+            return divergingRate.map { [$0 / (ratio * ratio), $0 / ratio] } ?? []
         }
         if side == .above, let divergingRate { return [(highest * divergingRate).squareRoot()] }
         var count = 1

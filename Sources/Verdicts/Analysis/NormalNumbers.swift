@@ -6,6 +6,7 @@ package struct NormalNumbers {
     private let random: CounterRandom
     private var count: UInt64 = 0
 
+    /// Creates a generator of the sequence that belongs to a key.
     package init(key: UInt64) { random = CounterRandom(key: key) }
 
     /// Returns the next number between 0 and 1.

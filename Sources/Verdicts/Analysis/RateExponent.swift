@@ -8,6 +8,7 @@ import Support
 /// the errors of the best rates. If the batches scatter around the line by more than these errors
 /// explain, no power law fits, and a law with a break is tried.
 package struct RateExponent: Sendable, Equatable {
+    /// The exponent of the best rates of one seed.
     package struct SeedExponent: Sendable, Equatable {
         package let seed: UInt64
         package let exponent: Double
@@ -46,8 +47,8 @@ package struct RateExponent: Sendable, Equatable {
     private static let leastProbability = 0.01
     /// The least number of batches that can test a power law.
     private static let fewestBatches = 3
-    /// The exponents of the rules "none", "sqrt" and "linear".
-    private static let commonExponents = [0, 0.5, 1]
+    /// The exponents of the common rules.
+    private static let commonExponents = CommonRule.allCases.map(\.exponent)
 
     /// Whether a power law fits.
     package var fits: Bool { fitProbability.map { $0 >= Self.leastProbability } ?? true }
@@ -190,8 +191,9 @@ package struct RateExponent: Sendable, Equatable {
         } ?? 6
     }
 
+    /// Returns the name of the common rule with an exponent.
     private static func ruleName(_ exponent: Double) -> String {
-        exponent == 0 ? "no scaling" : exponent == 1 ? "linear" : "sqrt"
+        CommonRule.allCases.first { $0.exponent == exponent }?.title ?? "\(exponent)"
     }
 }
 

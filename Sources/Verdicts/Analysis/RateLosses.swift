@@ -8,6 +8,7 @@ package enum Side: String, Sendable, Equatable {
 
 /// The losses of one batch and one seed over the grid's rates, at one design's mark.
 package struct RateLosses: Sendable, Equatable {
+    /// The loss of one run.
     package struct Entry: Sendable, Equatable {
         package let logRate: Double
         /// The loss, infinite if the run diverged. It is at most the loss before the first step,
@@ -108,4 +109,7 @@ package struct RateLosses: Sendable, Equatable {
 
 /// Returns whether two ln(rate) are equal except for the rounding of rates to three digits, with
 /// which reports ask for them.
-func isSameRate(_ first: Double, _ second: Double) -> Bool { abs(first - second) < 0.006 }
+func isSameRate(_ first: Double, _ second: Double) -> Bool { abs(first - second) < roundingOfRates }
+
+/// The least distance of different ln(rate). Three digits change a rate by at most 0.5 %.
+private let roundingOfRates = 0.006

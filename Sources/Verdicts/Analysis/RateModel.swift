@@ -33,6 +33,7 @@ package enum RateLaw: String, Sendable, Equatable, CaseIterable {
 
 /// A law fitted to the best rates by least squares in ln(rate).
 package struct RateModel: Sendable, Equatable {
+    /// A parameter of a law with its estimate.
     package struct Parameter: Sendable, Equatable {
         /// The name: "rate" (at B = 1), "rate_max", "exponent" or "Bn" (in sequences).
         package let name: String
@@ -51,25 +52,6 @@ package struct RateModel: Sendable, Equatable {
     package internal(set) var delta: Double?
     /// Akaike's weight among the laws that have a criterion, or nil without a criterion.
     package internal(set) var weight: Double?
-
-    /// Returns the local exponent d ln(rate) / d ln(B) at a batch.
-    package func localExponent(at batch: Double) -> Double {
-        func value(_ name: String) -> Double {
-            parameters.first { $0.name == name }?.estimate.value ?? 1
-        }
-        switch law {
-        case .constant: return 0
-        case .squareRoot: return 0.5
-        case .linear: return 1
-        case .power: return value("exponent")
-        case .saturating, .saturatingPower:
-            // The saturating law has no such parameter, and its exponent is 1.
-            return value("exponent") / (1 + batch / value("Bn"))
-        case .surge:
-            let scale = value("Bn")
-            return 0.5 * (scale - batch) / (scale + batch)
-        }
-    }
 }
 
 extension RateModel {

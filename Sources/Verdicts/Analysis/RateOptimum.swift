@@ -34,6 +34,7 @@ package struct BestRate: Sendable, Equatable {
     /// diverges; 0 otherwise.
     package let resolution: Double
 
+    /// A standard error and its degrees of freedom.
     package struct StandardError: Sendable, Equatable {
         package let value: Double
         package let degreesOfFreedom: Int

@@ -4,7 +4,7 @@ import Statistics
 extension Regret {
     /// Computes the regret of a rule that scales the base batch's best rate.
     init(
-        _ rule: ScalingRule, at batch: BatchOptimum, base: BatchOptimum, valley: SharedValley?,
+        _ rule: RateRule, at batch: BatchOptimum, base: BatchOptimum, valley: SharedValley?,
         settings: AnalysisSettings
     ) {
         let ratio = Double(batch.batch) / Double(base.batch)
@@ -43,7 +43,7 @@ extension Regret {
     }
 }
 
-extension ScalingRule {
+extension RateRule {
     /// Returns ln(factor) by which the rule multiplies any base rate at `ratio` times the base
     /// batch, or nil if the factor depends on the rate.
     func logFactor(_ ratio: Double) -> Double? {
@@ -62,7 +62,7 @@ extension Regret {
     /// Returns nil if the rule does not multiply the rate, or if fewer than two batches have a best
     /// rate with an error.
     static func fitted(
-        _ rule: ScalingRule, _ optima: [BatchOptimum], baseBatch: Int, valley: SharedValley?,
+        _ rule: RateRule, _ optima: [BatchOptimum], baseBatch: Int, valley: SharedValley?,
         settings: AnalysisSettings
     ) -> [Regret]? {
         var factors: [Double] = []

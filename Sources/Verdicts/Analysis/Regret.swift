@@ -8,6 +8,7 @@ import Statistics
 /// The mean over seeds of each seed's own regret would be biased, because it contains the variance
 /// of the best rates, however many seeds there are.
 package struct Regret: Sendable, Equatable {
+    /// The result of measuring a regret: a number, or the reason why there is none.
     package enum Outcome: Sendable, Equatable {
         /// The regret in nats. It has no interval with one seed, or if an end of the interval is
         /// unknown.

@@ -3,6 +3,7 @@ import Support
 
 /// The batches at which a rule holds, fails or is undecided, by one design.
 package struct RuleVerdict: Sendable, Equatable {
+    /// The verdict on a rule over all batches.
     package enum Conclusion: Sendable, Equatable {
         /// The rule holds at every batch from the base up to this one, the largest that was
         /// trained.
@@ -119,7 +120,7 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// The rule in words, with its basis unless that is the base batch's best rate.
     package var name: String {
-        let name = rule == ScalingRule.none.name ? "no scaling" : rule
+        let name = CommonRule(rawValue: rule)?.title ?? rule
         switch basis {
         case .baseRate: return name
         case .fittedConstant: return "\(name) (constant fitted)"

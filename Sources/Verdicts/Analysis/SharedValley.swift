@@ -45,6 +45,10 @@ struct SharedValley {
     /// The number of standard errors from which a difference between windows is significant.
     private static let significance = 2.0
 
+    /// The heights of the alternative windows, relative to that of the window. A result that they
+    /// change depends on the choice of the window.
+    private static let (narrowWindow, wideWindow) = (0.5, 1.5)
+
     /// The median of the square of a standard normal variable.
     private static let medianOfSquares = 0.4549
 
@@ -116,11 +120,11 @@ struct SharedValley {
                 runs, starts: main.logRates, form: .linex, spread: main.spread,
                 isSymmetric: isSymmetric)
         }
-        let narrow = runs(bounds(0.5))
+        let narrow = runs(bounds(Self.narrowWindow))
         let narrowFit = alternative(narrow)
         let alternatives =
             [
-                sided, narrowFit, alternative(runs(bounds(1.5))),
+                sided, narrowFit, alternative(runs(bounds(Self.wideWindow))),
                 alternative(narrow, isSymmetric: true),
             ].compactMap(\.self)
         fits = [main] + (sided.map { [$0] } ?? [])

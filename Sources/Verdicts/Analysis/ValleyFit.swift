@@ -1,4 +1,3 @@
-import Glibc
 import Statistics
 
 /// The values of a run that the fit of a valley uses.
@@ -19,7 +18,7 @@ struct ValleyRun: Equatable {
 struct ValleyFit {
     /// The valley of each batch.
     let valleys: [Valley]
-    /// The standard deviations of what the batches' valleys differ in.
+    /// The standard deviations of curvature and asymmetry over batches.
     let spread: FormSpread
     /// ln(best rate) of each batch.
     let logRates: [Double]

@@ -1,8 +1,8 @@
 import Glibc
 import Statistics
 
-/// The standard deviations over batches of what their valleys' forms differ in; 0 for what all
-/// batches share.
+/// The standard deviations over batches of the parameters of their valleys' forms; 0 for a
+/// parameter that all batches share.
 struct FormSpread: Equatable {
     /// The standard deviation of ln(curvature).
     var curvature = 0.0
@@ -18,7 +18,7 @@ struct FormSpread: Equatable {
     /// errors of forms of their own would.
     private static let least = FormSpread(curvature: 0.2, asymmetry: 0.4)
 
-    /// The spread without what is too small to matter.
+    /// The spread, with negligible values set to zero.
     var relevant: FormSpread {
         FormSpread(
             curvature: curvature < Self.least.curvature ? 0 : curvature,

@@ -21,6 +21,12 @@ struct BestRateSearch {
     /// The rise between neighbors, in units of the tolerance, from which a search needs a rate
     /// between them.
     private static let steep = 10.0
+    /// The widest gap between neighbors that needs no rate between them, in steps. It lies between
+    /// the search's two spacings of one and two steps, because a gap of one step may be a little
+    /// wider after the rounding of rates.
+    private static let widestSteps = 1.5
+    /// The widest gap beside a steep rise, in steps: a gap of one step is halved twice.
+    private static let widestSteepSteps = 0.3
 
     /// Returns the runs that the search needs next; none if it has ended.
     ///
@@ -73,7 +79,8 @@ struct BestRateSearch {
             guard let neighbor = side.entries.first else {
                 // The spacing of the other side's rates tells how coarse the search is.
                 let other = sides.first { $0.sign != side.sign }?.entries.first
-                let isCoarse = other.map { abs($0.logRate - best.logRate) > 1.5 * step } ?? true
+                let isCoarse =
+                    other.map { abs($0.logRate - best.logRate) > Self.widestSteps * step } ?? true
                 return [
                     isCoarse
                         ? beyond(best, side.sign, losses.batch) : best.logRate + side.sign * step
@@ -83,7 +90,9 @@ struct BestRateSearch {
             let excess = neighbor.loss - best.loss
             let isSteep = excess > Self.steep * tolerance
             let widest =
-                !isSteep ? 1.5 * step : excess.isFinite ? 0.3 * step : RateWindow.finestSpacing
+                !isSteep
+                ? Self.widestSteps * step
+                : excess.isFinite ? Self.widestSteepSteps * step : RateWindow.finestSpacing
             if gap > widest { return [(best.logRate + neighbor.logRate) / 2] }
             let rises = side.entries.contains { $0.loss - best.loss >= Self.rise * tolerance }
             guard !rises, let edge = side.entries.last else { return [] }

@@ -11,6 +11,12 @@ struct SeedRates {
     /// The height of the outer two rates on the valley, in units of the tolerance. They show where
     /// the valley's middle is best where it is steep, but its form is known only near the best rate.
     private static let height = 5.0
+    /// The distances within which an outer rate is sought, in steps. A nearer rate would tell the
+    /// same as the middle one, and a farther one little about the place of the best rate.
+    private static let outerSteps = 0.25...2.5
+    /// The least distance of an outer rate from the middle one, in steps, after both are rounded to
+    /// known rates. A neighbor of the middle rate replaces a nearer one.
+    private static let leastSteps = 0.2
 
     /// Chooses the rates of a batch.
     ///
@@ -29,7 +35,9 @@ struct SeedRates {
         }
         func distance(_ sign: Double) -> Double {
             guard let valley, let place = valley.place(of: optimum.batch) else { return step }
-            var (near, far) = (0.25 * step, 2.5 * step)
+            var (near, far) = (
+                Self.outerSteps.lowerBound * step, Self.outerSteps.upperBound * step
+            )
             for _ in 0..<40 {
                 let middle = (near + far) / 2
                 let height = valley.excess(place, at: sign * middle).range.upperBound
@@ -46,8 +54,8 @@ struct SeedRates {
         let middle = nearest(center)
         func outer(_ sign: Double) -> Double {
             let rate = nearest(inWindow(center + sign * distance(sign)))
-            guard sign * (rate - middle) < 0.2 * step else { return rate }
-            let others = all.filter { sign * ($0 - middle) > 0.2 * step }
+            guard sign * (rate - middle) < Self.leastSteps * step else { return rate }
+            let others = all.filter { sign * ($0 - middle) > Self.leastSteps * step }
             return others.min { abs($0 - middle) < abs($1 - middle) } ?? middle + sign * step
         }
         let (below, above) = (outer(-1), outer(1))

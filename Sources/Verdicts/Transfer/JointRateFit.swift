@@ -23,6 +23,7 @@ package struct JointRateFit: Sendable, Equatable {
         }
     }
 
+    /// A factor of the fit. Its raw value is the letter in formulas.
     package enum Variable: String, Sendable, CaseIterable {
         case parameters = "N"
         case tokens = "D"
@@ -44,6 +45,7 @@ package struct JointRateFit: Sendable, Equatable {
     /// mean square); nil if the other models do not determine a fit.
     package let holdOutFactor: Double?
 
+    /// Returns whether two fits have the same numbers; tuples are not `Equatable` by themselves.
     package static func == (one: JointRateFit, other: JointRateFit) -> Bool {
         one.count == other.count && one.holdOutFactor == other.holdOutFactor
             && one.exponents.map(\.variable) == other.exponents.map(\.variable)

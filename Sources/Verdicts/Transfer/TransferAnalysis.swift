@@ -19,6 +19,8 @@ package struct SizedRuns: Sendable {
     package let model: SizedModel
     package let runs: [TrainedPoint]
 
+    /// Creates a model's data from its points.
+    ///
     /// - Parameter design: the comparison; its number of tokens or steps may differ between models.
     package init(_ model: SizedModel, _ points: [TrainedPoint], design: Design) {
         self.model = model
@@ -180,7 +182,7 @@ package struct TransferAnalysis: Sendable, Equatable {
         return table
     }
 
-    /// Everything as JSON.
+    /// The findings as a JSON object.
     package var json: JSONObject {
         func interval(_ interval: Interval?) -> JSONValue {
             interval.map { [.number($0.lower), .number($0.upper)] } ?? .null

@@ -42,7 +42,7 @@ extension ScalingConfiguration.Rule {
     /// Whether the rule changes the optimizer's betas as well as the rate.
     package var scalesBetas: Bool { definition.scalesBetas }
 
-    /// Whether the rule needs no number besides the batches and the optimizer's.
+    /// Whether the rule needs only the batches and the optimizer's numbers.
     package var needsNoKey: Bool { !definition.keys.values.contains(.required) }
 
     /// The type that defines the rule.

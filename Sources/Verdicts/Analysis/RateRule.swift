@@ -1,5 +1,5 @@
-/// A rule that scales the learning rate with the batch.
-package struct ScalingRule: Sendable {
+/// A rule that scales the learning rate with the batch, as the analysis of trained runs judges it.
+package struct RateRule: Sendable {
     package let name: String
     /// Returns the rate at `ratio` times the base batch, given the base batch's rate. The rule has
     /// no rate there if the result is not a positive number.
@@ -17,10 +17,12 @@ package struct ScalingRule: Sendable {
         self.init(name) { $0 * factor($1) }
     }
 
-    /// The rule that keeps the base batch's rate.
-    package static let none = ScalingRule("none") { _ in 1 }
-    /// The square root rule (Krizhevsky 2014; Hoffer, Hubara & Soudry 2017).
-    package static let squareRoot = ScalingRule("sqrt") { $0.squareRoot() }
-    /// The linear rule (Goyal et al. 2017).
-    package static let linear = ScalingRule("linear") { $0 }
+    /// Creates one of the common rules.
+    package init(_ rule: CommonRule) {
+        self.init(rule.rawValue, factor: rule.factor)
+    }
+
+    package static let none = RateRule(.unchanged)
+    package static let squareRoot = RateRule(.squareRoot)
+    package static let linear = RateRule(.linear)
 }
