@@ -221,7 +221,7 @@ extension CommandLineTests {
             try bench.write("mine", to: "other.json.partial")
             expectRefusal(
                 try bench.lockstep(bench.training() + ["--trace", bench.path("other.json")]), 74,
-                ["other.json.partial: exists"])
+                ["other.json.partial: already exists"])
         }
 
         @Test(
