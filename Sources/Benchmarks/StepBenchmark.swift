@@ -68,9 +68,18 @@ package struct StepBenchmark: Sendable {
         }
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, threads: job.threads,
-            records: records, peakFlopsPerCore: peak, memory: memory,
+            records: records, rankTimes: try rankTimes(records, runner, communicator),
+            peakFlopsPerCore: peak, memory: memory,
             residentBytes: try ResidentMemory.peak(of: communicator), notice: runner.reductionNotice
         )
+    }
+
+    private func rankTimes(
+        _ records: [StepRecord], _ runner: StepRunner, _ communicator: Communicator
+    ) throws(Failure) -> [RankTimes] {
+        try RankTimes.gather(
+            StepReport.mean(records), lanes: runner.division[communicator.rank].count,
+            over: communicator)
     }
 
     /// The prefixes of the keys that a benchmark ignores: it neither evaluates nor writes

@@ -4,7 +4,7 @@
 /// keeps the least seconds of the slowest rank so far. Only ends near those of the ideal division
 /// with fractions of lanes are tried, so the work grows with the number of ranks, not of lanes. The
 /// memory is allocated once.
-struct DivisionSearch: Sendable {
+package struct DivisionSearch: Sendable {
     private let tree: ReductionTree
     private let ranks: Int
     private let laneLimit: Int
@@ -21,10 +21,12 @@ struct DivisionSearch: Sendable {
     /// separately. It decides between divisions that take about the same time.
     private static let nodePart = 0.002
 
+    /// Creates a search among the divisions that keep to the limits.
+    ///
     /// - Parameters:
     ///   - laneLimit: the largest number of lanes of a rank.
     ///   - bufferLimit: the largest number of buffers in which a rank sums its lanes.
-    init(tree: ReductionTree, ranks: Int, laneLimit: Int, bufferLimit: Int) {
+    package init(tree: ReductionTree, ranks: Int, laneLimit: Int, bufferLimit: Int) {
         self.tree = tree
         self.ranks = ranks
         self.laneLimit = laneLimit
@@ -35,7 +37,7 @@ struct DivisionSearch: Sendable {
     }
 
     /// Returns the seconds of the ideal division, in which all ranks take the same time.
-    func leastSeconds(_ costs: [RankCost]) -> Double {
+    package func leastSeconds(_ costs: [RankCost]) -> Double {
         var rates = 0.0
         var work = Double(tree.laneCount)
         for cost in costs {
@@ -48,7 +50,7 @@ struct DivisionSearch: Sendable {
     }
 
     /// Returns the best division; nil if no division keeps to the limits.
-    mutating func run(_ costs: [RankCost]) -> LaneDivision? {
+    package mutating func run(_ costs: [RankCost]) -> LaneDivision? {
         let ideal = leastSeconds(costs)
         guard ideal.isFinite else { return nil }
         let lanes = tree.laneCount

@@ -168,11 +168,14 @@ struct TrailingMean: Sendable {
 }
 
 /// The seconds that a rank takes for a lane, and for work that does not depend on its lanes.
-struct RankCost: Sendable {
+package struct RankCost: Sendable {
     private var lane = TrailingMean()
     private var other = TrailingMean()
 
-    mutating func add(_ load: RankLoad, lanes: Int) {
+    package init() {}
+
+    /// Adds the load of a step in which the rank had some lanes.
+    package mutating func add(_ load: RankLoad, lanes: Int) {
         lane.add(load.lanes / Double(lanes))
         other.add(load.other)
     }
@@ -182,5 +185,5 @@ struct RankCost: Sendable {
     /// The seconds of a step without lanes.
     var fixed: Double { other.value }
 
-    func seconds(lanes: Int) -> Double { Double(lanes) * perLane + fixed }
+    package func seconds(lanes: Int) -> Double { Double(lanes) * perLane + fixed }
 }

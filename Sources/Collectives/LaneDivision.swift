@@ -42,15 +42,15 @@ package struct LaneDivision: Sendable, Equatable {
 ///
 /// The larger nodes come first, which takes the fewest buffers: a node of n lanes takes up to
 /// log2(n) + 1 buffers until it is whole, and one from then on.
-struct LaneSchedule {
+package struct LaneSchedule {
     /// The whole nodes that cover the lanes, in the order in which they are computed.
-    let nodes: [Range<Int>]
+    package let nodes: [Range<Int>]
     /// The lanes in the order in which they are computed.
-    let lanes: [Int]
+    package let lanes: [Int]
     /// For each of `lanes`, the number of merges of the two newest partial sums that follow it.
-    let merges: [Int]
+    package let merges: [Int]
 
-    init(tree: ReductionTree, lanes range: Range<Int>) {
+    package init(tree: ReductionTree, lanes range: Range<Int>) {
         nodes = tree.wholeNodes(covering: range).sorted {
             ($1.count, $0.lowerBound) < ($0.count, $1.lowerBound)
         }
@@ -59,7 +59,7 @@ struct LaneSchedule {
     }
 
     /// The number of buffers that the lanes need until they are whole nodes.
-    var bufferCount: Int {
+    package var bufferCount: Int {
         var depth = 0
         var deepest = 0
         for merged in merges {
@@ -79,7 +79,7 @@ extension ReductionTree {
 
     /// Returns the number of whole nodes that cover lanes, and the number of buffers in which a rank
     /// sums them; the same as those of their `LaneSchedule`, but without allocating memory.
-    func shape(of lanes: Range<Int>) -> (nodes: Int, buffers: Int) {
+    package func shape(of lanes: Range<Int>) -> (nodes: Int, buffers: Int) {
         // The number of nodes by their depth in buffers.
         var counts = SIMD64<UInt8>()
         func count(_ node: Range<Int>) {

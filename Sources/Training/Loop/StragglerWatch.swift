@@ -11,14 +11,14 @@ package struct SlowestRank: Sendable, Equatable {
 }
 
 /// The comparison of the ranks' seconds per lane in a step.
-struct RankComparison {
+package struct RankComparison {
     /// The ranks' seconds per lane, sorted; allocated once.
     private var sorted: [Double]
 
-    init(ranks: Int) { sorted = Array(repeating: 0, count: ranks) }
+    package init(ranks: Int) { sorted = Array(repeating: 0, count: ranks) }
 
     /// Returns the slowest rank of a step; nil if there is one rank.
-    mutating func slowest(_ loads: [RankLoad], _ division: LaneDivision) -> SlowestRank? {
+    package mutating func slowest(_ loads: [RankLoad], _ division: LaneDivision) -> SlowestRank? {
         guard loads.count > 1 else { return nil }
         var slowest = 0
         var most = 0.0
@@ -38,7 +38,7 @@ struct RankComparison {
 }
 
 /// The search for a rank that stays slow.
-struct StragglerWatch {
+package struct StragglerWatch {
     /// The names of the ranks' hosts.
     private let hosts: [String]
     private var rank = -1
@@ -46,16 +46,16 @@ struct StragglerWatch {
     private var hasWarned = false
 
     /// The slowdown from which a rank counts as slow.
-    static let slowdown = 1.3
+    package static let slowdown = 1.3
     /// The number of consecutive steps after which a slow rank is reported.
-    static let stepsToWarn = 50
+    package static let stepsToWarn = 50
 
-    init(hosts: [String]) { self.hosts = hosts }
+    package init(hosts: [String]) { self.hosts = hosts }
 
     /// Records the slowest rank of a step.
     ///
     /// - Returns: a warning, once per run, if the same rank has been slow for some time.
-    mutating func add(_ slowest: SlowestRank?) -> String? {
+    package mutating func add(_ slowest: SlowestRank?) -> String? {
         guard let slowest, slowest.slowdown >= Self.slowdown else {
             rank = -1
             return nil
