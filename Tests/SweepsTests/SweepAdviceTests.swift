@@ -50,16 +50,19 @@ import Verdicts
                 in: ledger)
         }
 
-        func record(_ point: SweepPoint, loss: Double, in ledger: SweepLedger) throws {
+        /// Records a result; without a loss, the run diverged.
+        func record(_ point: SweepPoint, loss: Double?, in ledger: SweepLedger) throws {
             let tokens = PlantedSweep.steps * point.batch * PlantedSweep.contextLength
             try ledger.record(
                 PointResult(
-                    point: point, learningRate: point.rate, diverged: false,
-                    curve: [
-                        CurvePoint(step: 0, tokens: 0, validationLoss: 4),
-                        CurvePoint(
-                            step: PlantedSweep.steps, tokens: tokens, validationLoss: loss),
-                    ]), secondsPerStep: 0.1, seconds: 12)
+                    point: point, learningRate: point.rate, diverged: loss == nil,
+                    curve: [CurvePoint(step: 0, tokens: 0, validationLoss: 4)]
+                        + (loss.map {
+                            [
+                                CurvePoint(
+                                    step: PlantedSweep.steps, tokens: tokens, validationLoss: $0)
+                            ]
+                        } ?? [])), secondsPerStep: 0.1, seconds: 12)
         }
 
         func next() throws -> NextRuns? { try folder.findings().analysis.designs[0].nextRuns }
@@ -82,7 +85,7 @@ import Verdicts
         let bench = try Bench()
         let ledger = try bench.ledger()
         var expected: Set<String>?
-        var count = 0
+        var (count, timed) = (0, 0)
         while case .train(let point) = try ledger.next().0 {
             let ended = Set(try ledger.results().map(\.point.name))
             let open = Set(try bench.plan().points().map(\.name)).subtracting(ended)
@@ -96,13 +99,16 @@ import Verdicts
             if let next {
                 #expect(next.runCount == expected?.count)
                 #expect(
-                    next.sentence.contains("to train them and the rounds that follow, use "),
+                    next.sentence.contains("; to train them and the rounds that follow, use "),
                     "\(next.sentence)")
                 #expect(next.sentence.contains(" --resume --budget 20m --out "))
-                #expect(next.sentence.contains(" on this layout); "), "\(next.sentence)")
+                // Before the first run of a batch, the duration of its runs is unknown.
+                let hasDuration = next.sentence.contains(" on this layout); ")
+                #expect(hasDuration == (next.secondsOnLayout != nil), "\(next.sentence)")
+                timed += hasDuration ? 1 : 0
             }
         }
-        #expect(expected == nil && count > 30, "\(count) runs")
+        #expect(expected == nil && count > 20 && timed > 10, "\(count) runs, \(timed) timed")
         let findings = try bench.folder.findings()
         #expect(findings.caveat == "Every rule is settled after \(count) runs.")
         #expect(findings.analysis.designs[0].isSettled)
@@ -112,22 +118,20 @@ import Verdicts
     func exhausted() throws {
         let bench = try Bench()
         let ledger = try bench.ledger()
-        var count = 0
-        while count < 60, case .train(let point) = try ledger.next().0 {
-            // Every rate is as good as any other, as far as the noise shows.
-            let loss = 2.5 + 0.01 * Double((point.batch + Int(point.rate * 1e6)) % 7)
-            try bench.record(point, loss: loss, in: ledger)
-            count += 1
-            let findings = try bench.folder.findings()
+        var sentences: [String] = []
+        while sentences.count < 200, case .train(let point) = try ledger.next().0 {
+            try bench.record(point, loss: nil, in: ledger)
+            let next = try #require(try bench.next())
             let ended = Set(try ledger.results().map(\.point.name))
             let isOpen = try bench.plan().points().contains { !ended.contains($0.name) }
             let isExhausted = try !isOpen && bench.plan().next(ledger.results()) == .exhausted
-            let next = findings.analysis.designs[0].nextRuns
-            #expect(next?.parts.isEmpty ?? false == isExhausted, "after \(count) runs")
-            let caveat = try #require(findings.caveat)
+            #expect(next.parts.isEmpty == isExhausted, "\(next.sentence)")
+            let caveat = try #require(try bench.folder.findings().caveat)
             #expect(caveat.contains("no further run is expected") == isExhausted, "\(caveat)")
+            sentences.append(next.sentence)
         }
-        #expect(count > 10)
+        #expect(try #require(sentences.last).hasPrefix("Next runs: none, because no further run"))
+        #expect(sentences.dropLast().allSatisfy { !$0.contains("none") })
     }
 
     @Test("a grid's next runs are its rest, and then those that a budget would plan")
@@ -157,6 +161,21 @@ import Verdicts
         #expect(
             try #require(other).sentence.contains(
                 "; with tolerance = 0.011 in the specification, to train them"))
+    }
+
+    @Test("the durations of runs are those on the latest layout")
+    func layouts() throws {
+        let bench = try Bench()
+        let points = bench.schedule.points([])
+        for (point, groups) in zip(points, [2, 4, 4]) {
+            let ledger = SweepLedger(
+                bench.folder, schedule: bench.schedule, session: "planted", groups: groups)
+            try bench.record(point, in: ledger, lossNoise: 0)
+        }
+        let ledger = try bench.ledger()
+        let trained = try ledger.trainedPoints(ledger.results())
+        #expect(trained.map(\.seconds) == [nil, 12, 12])
+        #expect(trained.allSatisfy { $0.secondsPerStep == 0.1 })
     }
 
     @Test("a sweep without a planner says how to add the runs to its specification")

@@ -248,15 +248,19 @@ import Verdicts
         let partial = try edge.analysis().bestGuess
         #expect(
             partial.hasPrefix("Best guess: linear costs least of the rules that may hold, as far"))
-        #expect(partial.contains("nats at B = 64 and "), "\(partial)")
+        #expect(partial.contains("nats at B = 64, and an unknown cost at B = 128,"), "\(partial)")
         #expect(partial.hasSuffix(", but it is not shown to hold at every batch."), "\(partial)")
-        // No rule can be judged without a best rate at the base batch.
-        var noBase = PlantedSweep(bestRate: { $0 == 8 ? 1e-6 : 1e-3 })
-        let fitted = try noBase.analysis().bestGuess
+        // A base batch with one rate has no best rate to scale.
+        let settings = AnalysisSettings(designs: [PlantedSweep.design])
+        let points = PlantedSweep(bestRate: { _ in 1e-3 }).points().filter {
+            $0.batch > 8 || $0.learningRate == 1.6e-3
+        }
+        let fitted = try Analysis(points, settings: settings).designs[0].bestGuess
         #expect(
-            fitted.hasPrefix("Best guess: no scaling (constant fitted) costs least"), "\(fitted)")
-        noBase.batches = [8, 16]
-        noBase.bestRate = { _ in 1e-6 }
+            fitted.hasPrefix(
+                "Best guess: no scaling (constant fitted) costs least, as far as the runs show: at "
+                    + "most "), "\(fitted)")
+        let noBase = PlantedSweep(batches: [8, 16], bestRate: { _ in 1e-6 })
         let unknown = try noBase.analysis().bestGuess
         #expect(
             unknown

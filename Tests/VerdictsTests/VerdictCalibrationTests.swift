@@ -23,21 +23,21 @@ import Verdicts
     @Test(
         "the true rule holds in nearly all sweeps of a case, and never fails",
         arguments: [
-            ("asymmetric, .004, .05", 5, 12, 0.9), ("parabola, .010, .15", 10, 9, 0.75),
-            ("bursts, .004, .05", 5, 12, 0.9),
+            ("asymmetric, .004, .05", 5, 18, 0.94), ("parabola, .010, .15", 10, 9, 0.85),
+            ("bursts, .004, .05", 5, 30, 0.9),
         ])
     func trueRule(name: String, seeds: Int, sweeps: Int, least: Double) throws {
         let row = try row(name, seeds: seeds, sweeps: sweeps)
         #expect(row.trueHolds >= least, "\(row)")
         #expect(row.trueFails == 0 && row.wrongHolds == 0, "\(row)")
-        #expect(row.coverage >= 0.75, "\(row)")
+        #expect(row.coverage >= 0.8, "\(row)")
     }
 
     @Test("the true rule does not fail, however much the seeds differ")
     func differentSeeds() throws {
         let row = try row("parabola, .004, .30", seeds: 20, sweeps: 9)
         #expect(row.trueFails == 0 && row.wrongHolds == 0, "\(row)")
-        #expect(row.trueHolds >= 0.5, "\(row)")
+        #expect(row.trueHolds >= 0.6, "\(row)")
     }
 
     @Test("best rates that are flat up to a batch and then linear follow no power law")

@@ -93,8 +93,9 @@ package struct DesignAnalysis: Sendable, Equatable {
     package fileprivate(set) var repeatsTargets = false
     /// The runs that would decide the undecided verdicts, or nil if every verdict is decided.
     package fileprivate(set) var nextRuns: NextRuns?
-    /// Whether every rule holds up to the largest batch or fails at some batch.
-    package var isSettled: Bool { verdicts.allSatisfy(\.isSettled) }
+    /// Whether there are rules that are judged, and each holds up to the largest batch or fails at
+    /// some batch.
+    package var isSettled: Bool { !verdicts.isEmpty && verdicts.allSatisfy(\.isSettled) }
     /// The rules' verdicts in one sentence.
     package let sentence: String
     /// The reason, as a sentence, why the rules that were trained have no verdict by this design;

@@ -111,7 +111,9 @@ private struct RuleCost {
         }
         if !unknown.isEmpty { parts.append("an unknown cost" + Self.place(unknown)) }
         if !diverging.isEmpty { parts.append("runs that diverged" + Self.place(diverging)) }
-        return Format.list(parts)
+        return parts.count < 2
+            ? parts.joined()
+            : parts.dropLast().joined(separator: ", ") + ", and " + parts[parts.count - 1]
     }
 
     private static func place(_ batches: [Int]) -> String {
