@@ -43,7 +43,7 @@ extension DesignAnalysis {
     fileprivate var json: JSONObject {
         [
             "equal": .string(design.unit), "mark": .integer(design.mark),
-            "verdict": .string(sentence), "best_guess": JSONValue(bestGuess),
+            "verdict": .string(sentence), "best_guess": .string(bestGuess),
             "best_rates": .objects(optima.map(\.json)), "valley": JSONValue(valley?.json),
             "exponent": JSONValue(exponent.json),
             "exponent_sentence": .string(exponent.sentence),
@@ -61,11 +61,21 @@ extension NextRuns {
     fileprivate var json: JSONObject {
         [
             "sentence": .string(sentence), "runs": .integer(runCount),
-            "seconds": JSONValue(seconds),
+            "seconds": JSONValue(seconds), "seconds_on_layout": JSONValue(secondsOnLayout),
+            "parts": .objects(sets.map(\.json)),
             "probabilities": .objects(
                 probabilities.map {
                     ["rule": .string($0.rule), "probability": .number($0.probability)]
                 }),
+        ]
+    }
+}
+
+extension RunSet {
+    fileprivate var json: JSONObject {
+        [
+            "batches": .integers(batches), "rates": .array(rates.map(JSONValue.number)),
+            "seeds": .strings(seeds.map(String.init)), "runs": .integer(count),
         ]
     }
 }

@@ -23,7 +23,7 @@ extension DesignAnalysis {
     /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
-            + [bestGuess, nextRuns?.sentence].compactMap(\.self).map { "  " + $0 }
+            + ([bestGuess] + (nextRuns.map { [$0.sentence] } ?? [])).map { "  " + $0 }
             + lines(optimaTable, [exponent.sentence])
             + lines(
                 regretTable, verdicts.map(\.sentence) + (trainedElsewhere.map { [$0] } ?? []))

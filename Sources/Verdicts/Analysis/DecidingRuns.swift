@@ -17,6 +17,8 @@ package enum DecidingRuns: Sendable, Equatable {
     case missing([MissingRuns], batch: Int)
     /// Runs of a batch that reach the design's mark.
     case longer(batch: Int)
+    /// Runs with the same seeds and the same number of rates at each batch.
+    case runs([RunSet])
 
     /// The runs in words, such as "2 more seeds at B = 1 and 16".
     package var phrase: String {
@@ -36,12 +38,13 @@ package enum DecidingRuns: Sendable, Equatable {
                 + "\(Format.list(distinct(rates))) at B = \(batch)"
         case .longer(let batch):
             return "longer runs at B = \(batch), which reach the steps or tokens of the comparison"
+        case .runs(let sets): return RunSet.phrase(sets)
         }
     }
 }
 
 /// Returns rates as text with three digits, or with as many more as distinguish them.
-private func distinct(_ rates: [Double]) -> [String] {
+func distinct(_ rates: [Double]) -> [String] {
     for digits in 3..<12 {
         let texts = rates.map { Format.significant($0, digits: digits) }
         if Set(texts).count == Set(rates).count { return texts }

@@ -36,13 +36,15 @@ package struct TrainedPoint: Sendable, Equatable {
     /// The validation curve, sorted by step.
     package let curve: [CurvePoint]
     package let secondsPerStep: Double
+    /// The duration of the whole run, with its evaluations; nil if it is unknown.
+    package let seconds: Double?
     /// The gradient noise scale at the end of training, in sequences, or nil if it is unknown.
     package let noiseScale: Double?
 
     package init(
         rule: String = TrainedPoint.grid, batch: Int, learningRate: Double, seed: UInt64,
         diverged: Bool = false, initialLoss: Double, curve: [CurvePoint], secondsPerStep: Double,
-        noiseScale: Double? = nil
+        seconds: Double? = nil, noiseScale: Double? = nil
     ) {
         self.rule = rule
         self.batch = batch
@@ -52,6 +54,7 @@ package struct TrainedPoint: Sendable, Equatable {
         self.initialLoss = initialLoss
         self.curve = curve
         self.secondsPerStep = secondsPerStep
+        self.seconds = seconds
         self.noiseScale = noiseScale
     }
 
