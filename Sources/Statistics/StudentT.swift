@@ -34,8 +34,8 @@ package enum StudentT {
         quantile((1 + level) / 2, degreesOfFreedom: degreesOfFreedom)
     }
 
-    /// Returns the half-width for degrees of freedom that need not be a whole number. It is
-    /// interpolated linearly in their inverse.
+    /// Returns the half-width for degrees of freedom that need not be a whole number. Its
+    /// logarithm is interpolated linearly in their inverse.
     package static func twoSided(level: Double, realDegreesOfFreedom degreesOfFreedom: Double)
         -> Double
     {
@@ -44,7 +44,7 @@ package enum StudentT {
         let lower = Int(min(degreesOfFreedom, 1000))
         let part = (1 - Double(lower) / degreesOfFreedom) * Double(lower + 1)
         let ends = [lower, lower + 1].map { twoSided(level: level, degreesOfFreedom: $0) }
-        return ends[0] + min(1, max(0, part)) * (ends[1] - ends[0])
+        return ends[0] * pow(ends[1] / ends[0], min(1, max(0, part)))
     }
 
     /// Returns the probability between -t and t, for t of at least 0.

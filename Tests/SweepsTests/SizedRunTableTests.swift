@@ -119,15 +119,61 @@ import Verdicts
         }
     }
 
-    @Test("a page has a section for each batch")
+    @Test("a page begins with the answer, then has a section for each batch, then the limits")
     func page() throws {
         let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
         let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
         let page = try table([header] + rows).report(RunTableRequest())
         #expect(
-            page.sections.map(\.title).filter { $0.hasPrefix("Transfer at batch") } == [
-                "Transfer at batch 8, by equal tokens (409600)",
-                "Transfer at batch 16, by equal tokens (409600)",
+            page.sections.map(\.title) == [
+                "Answer", "Transfer at batch 8, by equal tokens (409600)",
+                "Transfer at batch 16, by equal tokens (409600)", "Joint fits", "Limits",
             ])
+        guard case .verdict(let answer)? = page.sections[0].items.first else {
+            throw OneModel()
+        }
+        #expect(page.sections[0].items.count == 1)
+        #expect(answer.kind == .fails)
+        #expect(answer.headline == "The best rate of width 32 is too high from width 64.")
+        #expect(
+            answer.text.contains(
+                "Each time the number of parameters doubles, the best rate changes by a factor of 0.7"
+            ),
+            "\(answer.text)")
+    }
+
+    @Test("comparisons with the same numbers are shown once, and only the first is in the fit")
+    func sameComparisons() throws {
+        // Each run of the largest batch has as many tokens after its last step as all batches have.
+        let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let half = Self.sizedRows { _, batch in "\(1600 / batch),\(6400 * 16)" }
+        let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+        let sizes = try sizes(
+            [header] + rows + half.filter { $0.contains(",8,") || $0.contains(",16,") }
+                + Self.sizedRows { _, batch in batch == 8 ? "400,204800" : "" }
+                .filter { !$0.contains(",,") })
+        let twice = sizes.transfers.filter { $0.batch == 16 }
+        #expect(twice.map(\.comparison) == ["equal tokens (409600)", "equal steps (400)"])
+        #expect(twice.map(\.repeats) == [nil, "equal tokens (409600)"])
+        #expect(sizes.distinctTransfers.count == 3)
+        let sentence = "at batch 16, by equal tokens (409600) and equal steps (400): "
+        #expect(sizes.text.components(separatedBy: sentence).count == 2, "\(sizes.text)")
+        #expect(try #require(sizes.fits.first?.fit).count == 9)
+        let json = sizes.json(notes: []).text
+        #expect(json.contains("\"repeats\":\"equal tokens (409600)\""))
+    }
+
+    @Test("models of several parametrizations have one form of name")
+    func oneFormOfNames() throws {
+        let header = "parametrization,width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+        let both = ["standard", "mup"].flatMap { name in rows.map { "\(name),\($0)" } }
+        let sizes = try sizes([header] + both)
+        #expect(
+            sizes.models.map(\.name) == [
+                "width 32 (standard)", "width 64 (standard)", "width 128 (standard)",
+                "width 32 (muP)", "width 64 (muP)", "width 128 (muP)",
+            ])
+        #expect(sizes.text.contains("\nOver the batches of width 32 (muP):\n"))
     }
 }
