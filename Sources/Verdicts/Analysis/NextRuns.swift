@@ -96,7 +96,7 @@ package struct NextRuns: Sendable, Equatable {
     }
 
     /// The plan in words.
-    package var sentence: String { sentence(at: DecidingRuns.names) { $0 } }
+    package var sentence: String { sentence(at: DecidingRuns.names, subject: { $0 }) }
 
     /// Returns the plan in words.
     ///

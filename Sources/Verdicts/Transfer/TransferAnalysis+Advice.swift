@@ -103,9 +103,9 @@ extension TransferAnalysis {
 
     /// The next runs in one sentence, or nil if there are none.
     package var nextRunsSentence: String? {
-        nextRuns?.sentence(at: { Format.list($0.map(name)) }) { _ in
-            "the transfer to \(Format.list(verdict.undecided.map { name(of: $0.batch) }))"
-        }
+        let open = Format.list(verdict.undecided.map { name(of: $0.batch) })
+        return nextRuns?.sentence(
+            at: { Format.list($0.map(name)) }, subject: { _ in "the transfer to \(open)" })
     }
 
     /// The findings as a JSON object.
