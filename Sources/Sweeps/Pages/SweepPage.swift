@@ -55,8 +55,7 @@ extension SweepFolder {
                 title: title,
                 about: "Models of several sizes with \(Format.list(models)), \(runs) of "
                     + "\(specification.recipePath).",
-                limits: (notes.map { [Page.Section("Limits", items: $0)] } ?? [])
-                    + confoundSections)
+                limits: notes ?? [], confounds: confounds)
         }
         return SweepPage(
             title: title,
@@ -90,8 +89,7 @@ extension RunTable {
             return SweepPage(title: title, about: about, analysis: analysis, notes: notes).page
         case .sizes(let sizes):
             return SizeReport(findings: sizes).page(
-                title: title, about: about,
-                limits: notes.isEmpty ? [] : [Page.Section("Limits", items: notes)])
+                title: title, about: about, limits: notes)
         }
     }
 }

@@ -35,7 +35,8 @@ extension RunTable {
             var own = settings
             own.designs = member.designs
             return (
-                name: name.isEmpty ? member.model.name : "\(name), \(member.model.name)",
+                name: ParametrizationName.model(
+                    member.model.name, in: [ParametrizationName(name)], isOnly: names.count == 1),
                 analysis: try Analysis(member.points, settings: own)
             )
         }

@@ -133,14 +133,22 @@ package struct NextRuns: Sendable, Equatable {
     }
 
     /// The plan in words.
-    package var sentence: String {
+    package var sentence: String { sentence(at: DecidingRuns.names, subject: { $0 }) }
+
+    /// Returns the plan in words.
+    ///
+    /// - Parameters:
+    ///   - names: the words for some batches, or for the models that take their place.
+    ///   - subject: the words for a rule.
+    func sentence(at names: ([Int]) -> String, subject: (String) -> String) -> String {
         guard !parts.isEmpty else { return "Next runs: none, because \(reasonForNone)." }
-        let list = parts.map(\.phrase).joined(separator: "; then ")
+        let list = parts.map { $0.phrase(at: names) }.joined(separator: "; then ")
         let time =
             secondsOnLayout.map { ", \(Self.duration($0)) on this layout" }
             ?? seconds.map { ", \(Self.duration($0)) if trained one at a time" } ?? ""
         let shares = probabilities.map {
-            "\($0.rule) with a probability of \(Format.fixed($0.probability, decimals: 2))"
+            "\(subject($0.rule)) with a probability of "
+                + Format.fixed($0.probability, decimals: 2)
         }
         let ends =
             (shares.isEmpty ? [] : ["they decide " + Format.list(shares)])

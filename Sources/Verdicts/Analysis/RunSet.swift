@@ -57,7 +57,7 @@ package struct RunSet: Sendable, Equatable {
     }
 
     /// Returns a group of sets in words, such as "rates 0.001 and 0.002 with seed 1 at B = 4".
-    static func phrase(_ group: [RunSet]) -> String {
+    static func phrase(_ group: [RunSet], at names: ([Int]) -> String) -> String {
         guard let first = group.first else { return "no runs" }
         let rates =
             group.count == 1
@@ -69,7 +69,7 @@ package struct RunSet: Sendable, Equatable {
             : "\(first.seeds.count == 1 ? "seed" : "seeds") "
                 + Format.list(first.seeds.map(String.init))
         let batches = group.flatMap(\.batches).sorted()
-        return "\(rates) with \(seeds) at B = \(Format.list(batches.map(String.init)))"
+        return "\(rates) with \(seeds) at \(names(batches))"
     }
 
     /// The number of rates or seeds up to which a sentence lists them.
