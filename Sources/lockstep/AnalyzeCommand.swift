@@ -21,17 +21,17 @@ struct AnalyzeCommand: OneProcessCommand {
               batch,lr,seed,tokens,val_loss
               8,1e-3,1,1048576,3.412
             Required columns: batch (in sequences), learning_rate, validation_loss, and
-            step or tokens. The column seed tells repeated runs apart. Columns may be
-            separated by commas, semicolons (also with decimal commas) or tabs. A loss that
-            is missing (empty, nan, null, NA, N/A, None or -) is that of a run that diverged.
-            A run whose last evaluation misses the compared mark by up to a step or 1 % counts
-            with that evaluation, and a note says so.
+            step or tokens. The column seed tells repeated runs apart. Commas, semicolons
+            (also with decimal commas) or tabs separate the columns. A run that diverged
+            has a missing loss: empty, nan, null, NA, N/A, None or -. A run that ends
+            within a step of the compared mark, or within 1 % of it, counts with its last
+            evaluation, and a note says so.
             Runs of several models also need the column parameters, which counts those
             outside the embeddings and the head. The columns parametrization, width and
             layers then name the models. The analysis says how far the smallest model's
             best rate transfers.
             The columns and their other names, also after config. or params.:
-            \(columns)
+              \(columns)
             The options from --base-batch on are for CSV files only. Runs whose rate decays
             compare only at their end, which --tokens or --steps then names.
             """)

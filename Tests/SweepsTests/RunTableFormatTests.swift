@@ -140,7 +140,7 @@ import Verdicts
     func unreadSettings() throws {
         func text(_ columns: String, _ fields: (Int, [String]) -> String) -> String {
             let rows = (1...4).flatMap { seed in
-                Self.rows.map { $0.prefix(2) + ["\(seed)"] + $0.suffix(3) }
+                Self.rows.map { [$0[0], $0[1], "\(seed)"] + $0.suffix(3) }
             }
             let lines = rows.enumerated().map { index, row in
                 "\(fields(index, row)),\(row.joined(separator: ","))"

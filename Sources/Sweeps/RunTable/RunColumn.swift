@@ -138,8 +138,7 @@ struct RunHeader {
         guard let loss = self[.loss], RunColumn.normalized(loss.title) == "loss" else { return nil }
         return
             "The column \(loss.title) is taken for the validation loss. If it holds the training "
-            + "loss, the verdicts are about the training loss; name it validation_loss if it does "
-            + "not."
+            + "loss, the verdicts are about the training loss; otherwise, name it validation_loss."
     }
 
     private static func alternatives(_ names: [String]) -> String {
