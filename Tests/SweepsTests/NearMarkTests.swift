@@ -9,9 +9,12 @@ import Verdicts
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Returns the findings about runs of three batches that end after these tokens.
+    /// The tokens after which the runs of a batch end.
+    private typealias End = (batch: Int, tokens: Int)
+
+    /// Returns the findings about runs of these batches.
     private func findings(
-        _ ends: [(batch: Int, tokens: Int)], hasSteps: Bool = false, start: Bool = false,
+        _ ends: [End], hasSteps: Bool = false, start: Bool = false,
         _ change: (inout RunTableRequest) -> Void = { _ in }
     ) throws -> RunTableFindings {
         let planted = PlantedSweep(
@@ -37,7 +40,9 @@ import Verdicts
         return try #require(analysis.designs.first).optima
     }
 
-    private static let near = [(batch: 8, tokens: 1_048_576), (24, 1_049_088), (48, 1_047_552)]
+    private static let near: [End] = [
+        (batch: 8, tokens: 1_048_576), (24, 1_049_088), (48, 1_047_552),
+    ]
 
     @Test("tokens within 1 % are compared as equal, and a note says so")
     func nearlyEqualTokens() throws {
@@ -60,9 +65,9 @@ import Verdicts
 
     @Test("more than 1 % and more than a step is no longer near")
     func distantTokens() throws {
-        let near = [(batch: 8, tokens: 1_000_000), (24, 1_010_000), (48, 1_000_000)]
+        let near: [End] = [(batch: 8, tokens: 1_000_000), (24, 1_010_000), (48, 1_000_000)]
         #expect(try optima(findings(near)).count == 3)
-        let far = [(batch: 8, tokens: 1_000_000), (24, 1_010_001), (48, 1_000_000)]
+        let far: [End] = [(batch: 8, tokens: 1_000_000), (24, 1_010_001), (48, 1_000_000)]
         expectFailure(.badData, "has no mark with losses of every batch") {
             _ = try findings(far)
         }
@@ -71,7 +76,7 @@ import Verdicts
     @Test("a step's tokens of the run's own batch are near, also if they exceed 1 %")
     func oneStep() throws {
         // Batch 48 has 3072 tokens in a step, and 10 steps; batch 8 has 512.
-        let ends = [(batch: 8, tokens: 27_648), (16, 27_648), (48, 30_720)]
+        let ends: [End] = [(batch: 8, tokens: 27_648), (16, 27_648), (48, 30_720)]
         let near = try findings(ends, hasSteps: true) { $0.tokens = [27_648] }
         #expect(try optima(near).allSatisfy { $0.optimum.best != nil })
         #expect(
