@@ -99,6 +99,10 @@ import Verdicts
         for absent in ["Regrets", "Laws", "exponent", "is not judged", "A rule scales"] {
             #expect(!text.contains(absent), "\(text)")
         }
+        let page = try RunTable(reading: "\(folder.path)/runs.csv").report(RunTableRequest())
+        let html = page.html(vega: "")
+        #expect(html.contains("Best rates") && html.contains("The runs have only one batch, so"))
+        #expect(!html.contains("Regrets in nats") && !html.contains("Verdicts"))
     }
 
     @Test("a power of the batch ratio is judged like the named rules")

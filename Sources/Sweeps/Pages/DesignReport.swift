@@ -25,7 +25,7 @@ struct DesignReport {
             "By \(analysis.design.name)",
             items: charts.map { .chart($0) } + (heatMap.map { [.chart($0)] } ?? [])
                 + (analysis.hasOneBatch
-                    ? [.note(.information, analysis.sentence), .table(analysis.optimaTable)]
+                    ? [.table(analysis.optimaTable)]
                     : [.table(verdictTable)] + notes + [
                         .table(analysis.optimaTable), .table(analysis.regretTableByBatch),
                     ] + laws)
