@@ -20,7 +20,9 @@ struct SweepPage {
             Page.Item.verdict(design.answer(among: designs.count))
         }
         let answer = Page.Section(
-            "Answer", items: answers + notes + designs.map { .chart($0.verdictMap) })
+            "Answer",
+            items: answers + notes
+                + designs.filter { !$0.analysis.hasOneBatch }.map { .chart($0.verdictMap) })
         return Page(
             title: title, subtitle: about,
             sections: [answer] + confounds + designs.map(\.section))

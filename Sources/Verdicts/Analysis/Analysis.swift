@@ -131,7 +131,7 @@ package struct DesignAnalysis: Sendable, Equatable {
                     points, design: design, optima: optima, valley: valley, baseBatch: baseBatch,
                     settings: settings) : [])
         fittedVerdicts = Self.fitted(optima, valley, baseBatch: baseBatch, settings: settings)
-        sentence = verdictSentence(verdicts, settings: settings)
+        sentence = verdictSentence(verdicts, batches: optima.count, settings: settings)
         let trained = Set(points.map(\.rule)).subtracting([TrainedPoint.grid]).sorted()
         trainedElsewhere =
             isAnchor || trained.isEmpty
@@ -140,6 +140,9 @@ package struct DesignAnalysis: Sendable, Equatable {
                 + "base batch's best rate by \(settings.designs[0].name), so "
                 + "\(trained.count == 1 ? "it is" : "they are") judged only by that comparison."
     }
+
+    /// Whether only one batch has runs, so that there is nothing to say about rules and laws.
+    package var hasOneBatch: Bool { optima.count == 1 }
 
     /// Returns the verdicts on the rules that scale the base batch's best rate.
     static func lookedUp(
