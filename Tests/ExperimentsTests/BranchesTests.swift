@@ -49,6 +49,8 @@ import Testing
         let text = branches.text
         #expect(text.contains { $0.contains("200*") && $0.contains("reference") })
         #expect(text.contains { $0.hasPrefix("* Step 200 does not count for a batch warmup: ") })
+        #expect(text.contains { $0.hasPrefix("At step 200*, the critical batch is") })
+        #expect(text.contains { $0.contains("at step 200* is safe") })
         #expect(!text.contains { $0.contains("100*") })
         #expect(branches.json.text.contains("\"phase\":\"\(phase)\""))
         planted.phases = [100: phase, 200: phase]

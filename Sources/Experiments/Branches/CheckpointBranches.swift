@@ -157,7 +157,7 @@ extension CheckpointBranches {
 
     /// The critical batch with its uncertainty.
     package var criticalSentence: String {
-        let step = "At step \(Format.count(start.step)),"
+        let step = "At step \(Format.count(start.step))\(mark),"
         guard let first = rows.first, first.standing == .reference else {
             return "\(step) the smallest batch diverged, so there is no critical batch to state."
         }
@@ -183,7 +183,7 @@ extension CheckpointBranches {
     /// The verdict on doubling the run's batch.
     package var doublingSentence: String {
         let batch = design.trunkBatch
-        let step = "at step \(Format.count(start.step))"
+        let step = "at step \(Format.count(start.step))\(mark)"
         let what = "Doubling the batch from \(batch) to \(2 * batch) \(step)"
         let tolerance = "the tolerance of \(Format.significant(design.tolerance, digits: 3))"
         guard let standing = doublingStanding else {

@@ -43,7 +43,6 @@ package struct Regimes: Sendable {
         guard let search, let good = search.goodProbe, let small = search.probe(beyond: -1),
             let large = search.probe(beyond: 1)
         else { return ["The rates were given by --rates."] }
-        let fall = Format.significant(good.fall, digits: 3)
         func reason(_ regime: Regime, _ probe: RateProbe) -> String {
             let words = regime == .small ? ("lower", "lowest") : ("higher", "highest")
             let by = Format.significant(probe.fall, digits: 3)
@@ -62,13 +61,18 @@ package struct Regimes: Sendable {
                 + "steps from the same start on the same batches.",
             "The search began at the recipe's rate and went up and down by factors of four, then of "
                 + "two.",
-            good == search.bestProbe
-                ? "Good is the rate at which the loss falls farthest, by \(fall) nats."
-                : "Good is the \(good == search.startProbe ? "recipe's" : "lowest") rate of those "
-                    + "whose losses are too close to tell apart; there the loss falls by \(fall) "
-                    + "nats.",
+            goodReason(search, good),
             reason(.small, small), reason(.large, large),
         ]
+    }
+
+    private func goodReason(_ search: RateSearch, _ good: RateProbe) -> String {
+        let fall = "the loss falls by \(Format.significant(good.fall, digits: 3)) nats"
+        if good == search.bestProbe { return "Good is the rate at which \(fall), the farthest." }
+        return good == search.startProbe
+            ? "Good is the recipe's rate, at which \(fall); the lowest loss is too close to tell apart."
+            : "Good is the lowest of the rates whose losses are too close to the least to tell apart; "
+                + "there \(fall)."
     }
 
     /// A row for each step of each run as comma-separated values. The rows of snapshots also have
