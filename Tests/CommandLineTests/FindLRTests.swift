@@ -24,7 +24,7 @@ extension CommandLineTests {
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains("trying learning rates from 1e-05 to 10.0, geometric"))
-                #expect(outcome.errors.contains("then the best ones in about 6 runs of 20 steps"))
+                #expect(outcome.errors.contains("then the best ones in about 7 runs of 20 steps"))
                 #expect(outcome.errors.contains(ranks == 0 ? "1 rank x" : "\(ranks) ranks x"))
                 outputs.append(outcome.output.replacing(bench.path(name), with: "OUT"))
                 #expect(

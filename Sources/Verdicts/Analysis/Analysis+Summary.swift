@@ -24,7 +24,9 @@ extension DesignAnalysis {
     /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
-            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence].compactMap(\.self).map { "  " + $0 }
+            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence].compactMap(\.self).map {
+                "  " + $0
+            }
             + lines(optimaTable, hasOneBatch ? [] : [exponent.sentence])
             + (hasOneBatch ? [] : rulesAndLaws)
             + lines(sensitivityTable, [])
