@@ -123,8 +123,8 @@ package struct RateSearch: Sendable {
         return (fine + middles).first { octave in !entries.contains { $0.octave == octave } }
     }
 
-    /// Returns the octave below the lowest probe, unless two coarse steps below the lowest good rate
-    /// have already been tried.
+    /// Returns the octave of the next coarse probe below the lowest one; nil if rates two coarse
+    /// steps below the lowest good one have been tried.
     private func octaveBelow(_ lowest: Entry) -> Int? {
         let lowestGood = entries.first { $0.probe.loss <= limit } ?? lowest
         let isFar = lowest.octave <= lowestGood.octave - 2 * Self.coarseOctaves
