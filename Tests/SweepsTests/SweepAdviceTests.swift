@@ -13,6 +13,7 @@ import Verdicts
         learning_rates = [5e-4, 1e-3, 2e-3, 4e-3]
         seeds = [1, 2]
         rules = ["none", "sqrt", "linear"]
+        tokens = []
         steps = [100]
         """
 

@@ -241,14 +241,14 @@ import Verdicts
 
     @Test("the best guess has the known costs and names the batches with unknown ones")
     func partialGuess() throws {
-        // The best rate at 128 is above the grid.
+        // The best rate at 256 is above the grid.
         let edge = PlantedSweep(
-            batches: [8, 64, 128], rates: (0..<7).map { 1.25e-4 * Double(1 << $0) },
+            batches: [8, 64, 256], rates: (0..<8).map { 1.25e-4 * Double(1 << $0) },
             bestRate: { 1e-3 * Double($0) / 8 }, rateNoise: 0.03)
         let partial = try edge.analysis().bestGuess
         #expect(
             partial.hasPrefix("Best guess: linear costs least of the rules that may hold, as far"))
-        #expect(partial.contains("nats at B = 64, and an unknown cost at B = 128,"), "\(partial)")
+        #expect(partial.contains("nats at B = 64, and an unknown cost at B = 256,"), "\(partial)")
         #expect(partial.hasSuffix(", but it is not shown to hold at every batch."), "\(partial)")
         // A base batch with one rate has no best rate to scale.
         let settings = AnalysisSettings(designs: [PlantedSweep.design])

@@ -67,6 +67,9 @@ private struct RuleCost {
     private var diverging: [Int] = []
     private var unknown: [Int] = []
 
+    /// The least cost that a sentence states, in nats.
+    private static let leastCost = 1e-4
+
     /// Creates the costs of a rule; nil if none is known.
     init?(_ verdict: RuleVerdict) {
         self.verdict = verdict
@@ -74,7 +77,12 @@ private struct RuleCost {
         for regret in verdict.judgedRegrets.dropFirst(verdict.basis == .baseRate ? 1 : 0) {
             switch regret.outcome {
             case .measured(let estimate) where regret.isLowerBound:
-                leasts.append((regret.batch, estimate.value))
+                // A lower bound of nothing says nothing.
+                if estimate.value < Self.leastCost {
+                    unknown.append(regret.batch)
+                } else {
+                    leasts.append((regret.batch, estimate.value))
+                }
             case .measured(let estimate): measured.append((regret.batch, estimate.value))
             case .diverged: diverging.append(regret.batch)
             case .belowDivergence, .outsideGrid, .unavailable: unknown.append(regret.batch)
@@ -122,6 +130,6 @@ private struct RuleCost {
 
     private static func text(_ costs: [(batch: Int, nats: Double)]) -> String {
         let cost = costs.map(\.nats).max() ?? 0
-        return cost < 1e-4 ? "0.0001" : Format.significant(cost, digits: 2)
+        return Format.significant(max(leastCost, cost), digits: 2)
     }
 }
