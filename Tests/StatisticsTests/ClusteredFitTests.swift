@@ -56,7 +56,8 @@ import Testing
             let interval = try #require(plain.estimate(1, level: 0.95).interval)
             naive += interval.contains(0.5) ? 1 : 0
         }
-        for count in contained { #expect((368...396).contains(count), "\(contained)") }
+        // With few clusters, the errors are rather too large, so there is no upper limit.
+        for count in contained { #expect(count >= 368, "\(contained)") }
         // Independent errors would be too small.
         #expect(naive < 320, "\(naive)")
     }

@@ -94,16 +94,22 @@ import Verdicts
         }
         let own = try sweep.findings()
         try sweep.write(own)
+        // Only a sweep knows the command that trains its next runs.
+        var ofSweep = own.analysis
+        ofSweep.replaceNextRuns { _ in nil }
         let table = try RunTable(reading: sweep.table)
         var request = RunTableRequest()
         (request.tolerance, request.rules) = (0.02, ["sqrt", "linear"])
         (request.tokens, request.steps) = ([51200], [100])
         #expect(own.specification.designs == [.equalTokens(51200), .equalSteps(100)])
         let findings = try table.findings(request)
-        #expect(findings.analysis == own.analysis)
+        var ofTable = findings.analysis
+        ofTable.replaceNextRuns { _ in nil }
+        #expect(ofTable == ofSweep)
         #expect(own.analysis.designs[0].verdicts.contains { $0.rule == "formula min(lr, 2)" })
         #expect(!own.analysis.designs[0].targets.isEmpty)
-        #expect(findings.json.text == own.analysis.json().text)
+        #expect(
+            ofTable.json(notes: []).text == ofSweep.json(notes: []).text)
     }
 
     @Test("the names and the order of columns, quotes, line ends and blank lines do not matter")

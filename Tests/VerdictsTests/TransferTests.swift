@@ -72,7 +72,7 @@ import Verdicts
         let sentence = try #require(analysis.nextRunsSentence)
         #expect(
             sentence.contains(" more seed") && sentence.contains(" at model 10000"), "\(sentence)")
-        #expect(sentence.contains("(\(runs.runCount) runs)"), "\(sentence)")
+        #expect(sentence.contains("(\(runs.runCount) runs, "), "\(sentence)")
         #expect(
             sentence.contains("the transfer to model \(open[0])")
                 && sentence.contains(
@@ -108,7 +108,7 @@ import Verdicts
         #expect(analysis.sentence.contains("has no best rate to keep (below the grid)"))
         let sentence = try #require(analysis.nextRunsSentence)
         #expect(
-            sentence.hasPrefix("Next runs: rates 0.00025 and 0.0005 at model 10000 (8 runs)"),
+            sentence.hasPrefix("Next runs: rates 0.00025 and 0.0005 at model 10000 (8 runs, "),
             "\(sentence)")
         let guess = analysis.bestGuess
         #expect(
