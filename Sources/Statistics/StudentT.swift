@@ -34,6 +34,19 @@ package enum StudentT {
         quantile((1 + level) / 2, degreesOfFreedom: degreesOfFreedom)
     }
 
+    /// Returns the half-width for degrees of freedom that need not be a whole number. Its
+    /// logarithm is interpolated linearly in their inverse.
+    package static func twoSided(level: Double, realDegreesOfFreedom degreesOfFreedom: Double)
+        -> Double
+    {
+        precondition(degreesOfFreedom >= 1, "Student's t has at least one degree of freedom")
+        // Beyond this number, t is that of a normal distribution to three digits.
+        let lower = Int(min(degreesOfFreedom, 1000))
+        let part = (1 - Double(lower) / degreesOfFreedom) * Double(lower + 1)
+        let ends = [lower, lower + 1].map { twoSided(level: level, degreesOfFreedom: $0) }
+        return ends[0] * pow(ends[1] / ends[0], min(1, max(0, part)))
+    }
+
     /// Returns the probability between -t and t, for t of at least 0.
     ///
     /// With theta = atan(t / sqrt(n)), it is a finite sum of powers of cos(theta), one for odd and

@@ -61,6 +61,11 @@ package final class ProgressLine {
         }
     }
 
+    /// Erases the bar until the next update, so that other output can be written.
+    package func hide() {
+        if mode == .bar { StandardError.shared.endBar(keeping: false) }
+    }
+
     /// Ends the display. Call this also if the operation failed.
     package func finish(details: @autoclosure () -> [String] = []) {
         let showsEnd = schedule.shouldShowEnd(at: seconds)

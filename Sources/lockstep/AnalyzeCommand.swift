@@ -21,15 +21,24 @@ struct AnalyzeCommand: OneProcessCommand {
               batch,lr,seed,tokens,val_loss
               8,1e-3,1,1048576,3.412
             Required columns: batch (in sequences), learning_rate, validation_loss, and
-            step or tokens. Others: seed, rule, diverged, seconds_per_step and
-            context_length. A loss that is empty or nan is that of a run that diverged.
+            step or tokens. The column seed tells repeated runs apart. Commas, semicolons
+            (also with decimal commas) or tabs separate the columns. A run that diverged
+            has a missing loss: empty, nan, null, NA, N/A, None or -. A run that ends
+            within a step of the compared mark, or within 1 % of it, counts with its last
+            evaluation, and a note says so.
             Runs of several models also need the column parameters, which counts those
             outside the embeddings and the head. The columns parametrization, width and
             layers then name the models. The analysis says how far the smallest model's
             best rate transfers.
+            The columns and their other names, also after config. or params.:
+              \(columns)
             The options from --base-batch on are for CSV files only. Runs whose rate decays
             compare only at their end, which --tokens or --steps then names.
             """)
+
+    private static var columns: String {
+        RunTable.columnNames.split(separator: "\n").joined(separator: "\n  ")
+    }
 
     @Argument(help: "A sweep's folder, or a CSV file of runs.")
     var path: String
@@ -42,6 +51,7 @@ struct AnalyzeCommand: OneProcessCommand {
     @OptionGroup var table: RunTableOptions
 
     func run() throws {
+        try RunTableOptions.requirePath(path, "<path>")
         guard !RunTableOptions.isTable(path) else { return try analyzeTable() }
         try table.refuse(for: path)
         let folder = SweepFolder(path)

@@ -12,6 +12,7 @@ struct BenchVerdictsCommand: OneProcessCommand {
             Examples:
               lockstep bench verdicts
               lockstep bench verdicts --sweeps 30
+              lockstep bench verdicts --case bursts --case "parabola, .010, .15"
 
             Sweeps are simulated with known best rates and analyzed. The names of the
             cases give the form of the loss against the rate, the noise of a run's loss
@@ -31,46 +32,102 @@ struct BenchVerdictsCommand: OneProcessCommand {
     @Flag(help: "Show only the table of planned sweeps.")
     var plans = false
 
+    @Option(
+        name: .customLong("case"), parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Show only this case, or all cases of a form such as bursts; repeat it for more.",
+            valueName: "name"))
+    var names: [String] = []
+
     func run() throws {
         try requireOption("--sweeps", sweeps, in: 3...100_000, remedy: "try 360")
-        var table = TextTable(
-            [
-                "case", "seeds", "true rule holds", "true rule fails", "wrong holds", "coverage",
-                "width",
-            ], leftColumns: 1)
-        var planTable = TextTable(
-            ["case", "budget", "decided", "wrong", "mean runs"], leftColumns: 1)
-        let cases = plans ? [] : VerdictCalibration.cases
-        let rows = cases.reduce(0) { $0 + $1.seeds.count } + PlanCalibration.cases.count
+        try requireKnownNames()
+        let cases = plans ? [] : VerdictCalibration.cases.filter { isChosen($0.sweep) }
+        let planCases = PlanCalibration.cases.filter { isChosen($0.sweep) }
+        let rows = cases.reduce(0) { $0 + $1.seeds.count } + planCases.count
         let line = ProgressLine(
             "judging simulated sweeps", total: rows * sweeps,
             unit: .things("sweeps", showsRate: false), mode: try progressMode(),
             environment: processEnvironment())
+        defer { line.finish() }
         var done = 0
+        func advance() {
+            done += 1
+            line.update(done: done)
+        }
+        func write(_ text: String) throws {
+            line.hide()
+            try StandardOutput.write(line: text)
+        }
+        let width = (cases.map(\.sweep) + planCases.map(\.sweep)).map(\.name.count).max() ?? 0
+        if !cases.isEmpty { try judge(cases, width: width, advance, write) }
+        if !cases.isEmpty && !planCases.isEmpty { try write("") }
+        if !planCases.isEmpty { try judgePlans(planCases, width: width, advance, write) }
+    }
+
+    /// Judges sweeps of a grid and writes each row of their table as soon as it is known.
+    private func judge(
+        _ cases: [(sweep: SimulatedSweep, seeds: [Int])], width: Int, _ advance: () -> Void,
+        _ write: (String) throws -> Void
+    ) throws {
+        let table = TextTable(
+            [
+                "case", "seeds", "true rule holds", "true rule fails", "wrong holds", "coverage",
+                "width",
+            ], leftColumns: 1, leastWidths: [width])
+        try write(table.headingLine)
         for (sweep, counts) in cases {
             for seeds in counts {
-                let row = try VerdictCalibration(sweep, seeds: seeds, sweeps: sweeps) {
-                    done += 1
-                    line.update(done: done)
-                }
+                let row = try VerdictCalibration(
+                    sweep, seeds: seeds, sweeps: sweeps, progress: advance)
                 let shares = [row.trueFails, row.wrongHolds, row.coverage, row.width]
-                table.add(
-                    [sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2)]
-                        + shares.map { Format.fixed($0, decimals: 3) })
+                try write(
+                    table.line(
+                        [sweep.name, "\(seeds)", Format.fixed(row.trueHolds, decimals: 2)]
+                            + shares.map { Format.fixed($0, decimals: 3) }))
             }
         }
-        for (sweep, budget) in PlanCalibration.cases {
-            let row = try PlanCalibration(sweep, budget: budget, sweeps: sweeps) {
-                done += 1
-                line.update(done: done)
-            }
-            planTable.add([
-                sweep.name, "\(budget)", Format.fixed(row.decided, decimals: 2),
-                Format.fixed(row.wrong, decimals: 3), Format.fixed(row.runs, decimals: 0),
-            ])
+    }
+
+    /// Judges planned sweeps and writes each row of their table as soon as it is known.
+    private func judgePlans(
+        _ cases: [(sweep: SimulatedSweep, budget: Int)], width: Int, _ advance: () -> Void,
+        _ write: (String) throws -> Void
+    ) throws {
+        let table = TextTable(
+            ["case", "budget", "decided", "wrong", "mean runs"], leftColumns: 1,
+            leastWidths: [width])
+        try write(table.headingLine)
+        for (sweep, budget) in cases {
+            let row = try PlanCalibration(
+                sweep, budget: budget, sweeps: sweeps, progress: advance)
+            try write(
+                table.line([
+                    sweep.name, "\(budget)", Format.fixed(row.decided, decimals: 2),
+                    Format.fixed(row.wrong, decimals: 3), Format.fixed(row.runs, decimals: 0),
+                ]))
         }
-        line.finish()
-        let lines = (plans ? [] : table.lines + [""]) + planTable.lines
-        for line in lines { try StandardOutput.write(line: line) }
+    }
+
+    // MARK: - Cases
+
+    private func isChosen(_ sweep: SimulatedSweep) -> Bool {
+        names.isEmpty || names.contains { Self.isName($0, of: sweep) }
+    }
+
+    /// Returns whether a name is that of a case or of its form, the part before the first comma.
+    private static func isName(_ name: String, of sweep: SimulatedSweep) -> Bool {
+        sweep.name == name || sweep.name.prefix { $0 != "," } == name
+    }
+
+    private func requireKnownNames() throws {
+        let known =
+            plans ? PlanCalibration.cases.map(\.sweep) : VerdictCalibration.cases.map(\.sweep)
+        for name in names where !known.contains(where: { Self.isName(name, of: $0) }) {
+            throw Failure.option(
+                "--case", jsonQuoted(name),
+                "is not the name of a case" + (plans ? " of a planned sweep" : ""),
+                remedy: "use one of \(known.map { jsonQuoted($0.name) }.joined(separator: ", "))")
+        }
     }
 }

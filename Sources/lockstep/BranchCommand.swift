@@ -19,7 +19,8 @@ struct BranchCommand: ParsableCommand {
             rate that follows a scaling rule, and all for the same number of tokens. The
             local critical batch is the largest whose loss ends within a tolerance of the
             smallest batch's (Merrill et al. 2025). At several checkpoints, it shows when
-            the batch can grow. Each branch is trained several times on other tokens; the
+            the batch can grow; checkpoints with a decayed rate and the last one do not count
+            for that. Each branch is trained several times on other tokens; the
             differences between these repeats give the intervals.
 
             A branch with the run's batch and a constant rate has the bits of the run's
@@ -45,7 +46,10 @@ struct BranchCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The steps of the checkpoints to branch from (default: all).", valueName: "a,b,..."))
+            """
+            The steps of the checkpoints to branch from, or all of them (default: those before the \
+            rate decays, without the last).
+            """, valueName: "a,b,..."))
     var checkpoints: String?
 
     @Option(

@@ -35,6 +35,7 @@ struct ReportCommand: OneProcessCommand {
     @OptionGroup var table: RunTableOptions
 
     func run() throws {
+        for path in paths { try RunTableOptions.requirePath(path, "<paths>") }
         guard let first = paths.first, paths.count == 1 || out != nil else {
             throw Failure.missing(
                 "--out",

@@ -17,7 +17,8 @@ struct RunTableOptions: ParsableArguments {
         help: "The batch whose best rate the rules scale (default: the smallest).")
     var baseBatch: Int?
 
-    @Option(help: "The rules to judge (default: none,sqrt,linear).")
+    @Option(
+        help: "The rules to judge, such as none,power:0.7,linear (default: none,sqrt,linear).")
     var rules: String?
 
     @Option(
@@ -37,7 +38,16 @@ struct RunTableOptions: ParsableArguments {
 
     /// Returns whether a path is that of a CSV file rather than of a folder.
     static func isTable(_ path: String) -> Bool {
-        FileSystem.exists(path) ? !FileSystem.isFolder(path) : path.hasSuffix(".csv")
+        FileSystem.exists(path)
+            ? !FileSystem.isFolder(path) : [".csv", ".tsv"].contains(where: path.hasSuffix)
+    }
+
+    /// Refuses an empty path, which an unset variable of a shell leaves.
+    ///
+    /// - Throws: `Failure` (usage).
+    static func requirePath(_ path: String, _ argument: String) throws(Failure) {
+        guard path.isEmpty else { return }
+        throw .option(argument, "is an empty name", remedy: "give a folder or a CSV file")
     }
 
     /// Reads the runs of a CSV file.

@@ -64,6 +64,8 @@ extension CommandLineTests {
             ("bench allreduce --sizes 5x", "--sizes 5x"),
             ("bench allreduce --wire fp16", "--wire fp16"),
             ("bench verdicts --sweeps 1", "--sweeps 1"),
+            ("bench verdicts --case sine", "--case \"sine\""),
+            ("bench verdicts --plans --case bursts", "--case \"bursts\""),
         ]
 
         @Test("a bad option is named first, with its problem and a remedy, and ends with code 64")

@@ -110,6 +110,46 @@ extension CommandLineTests {
                 64, ["--checkpoints 16: ", "is followed by a learning rate of 0"])
         }
 
+        @Test("checkpoints in the decay and the last one are left out unless they are named")
+        func laterPhases() throws {
+            let bench = try trained(
+                "schedule.decay_steps=20", "schedule.stable_steps=4", "checkpoint.every=2")
+            // The rate decays from step 8 on, and is still above 0 at the last step, 16.
+            let options = ["--tokens", "1", "--repeats", "1", "--batches", "1,2"]
+            let arguments = ["branch", bench.path("run")] + options
+            let usual = try bench.lockstep(arguments + ["--out", bench.path("usual")])
+            try #require(usual.status == 0, "\(usual.errors)")
+            func steps(_ out: String) throws -> [Int] {
+                Set(try ledger(bench, out).compactMap { $0["checkpoint"] as? Int }).sorted()
+            }
+            #expect(try steps("usual") == [2, 4, 6, 8])
+            #expect(
+                usual.errors.contains("has ended there: steps 10, 12, 14 and 16"),
+                "\(usual.errors)")
+            #expect(!usual.output.contains("*"))
+            for checkpoints in ["all", "8,12,16"] {
+                let out = bench.path(checkpoints)
+                let named = try bench.lockstep(
+                    arguments + ["--checkpoints", checkpoints, "--out", out])
+                try #require(named.status == 0, "\(named.errors)")
+                #expect(try steps(checkpoints).suffix(1) == [16])
+                #expect(
+                    named.output.contains("* Step 12 does not count for a batch warmup: its rate"))
+                #expect(
+                    named.output.contains("* Step 16 does not count for a batch warmup: the run"))
+                #expect(!named.output.contains("* Step 8 "))
+            }
+            expectRefusal(
+                try bench.lockstep(
+                    "branch", "--resume", "--out", bench.path("usual"), "--checkpoints", "all"),
+                64, ["--checkpoints all: differs from the branches being resumed"])
+            let decayed = try trained(
+                "schedule.decay_steps=20", "schedule.stable_steps=4", "checkpoint.keep=2")
+            expectRefusal(
+                try decayed.lockstep("branch", decayed.path("run"), "--out", decayed.path("x")), 78,
+                ["has no checkpoint before its last one", "give --checkpoints all"])
+        }
+
         @Test("impossible branches are refused, by one rank and by two")
         func refusals() throws {
             let bench = try trained()

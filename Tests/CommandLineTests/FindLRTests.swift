@@ -24,8 +24,9 @@ extension CommandLineTests {
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains("trying learning rates from 1e-05 to 10.0, geometric"))
-                #expect(outcome.errors.contains("then the best ones in about 6 runs of 20 steps"))
+                #expect(outcome.errors.contains("then the best ones in about 7 runs of 20 steps"))
                 #expect(outcome.errors.contains(ranks == 0 ? "1 rank x" : "\(ranks) ranks x"))
+                #expect(outcome.output.contains("the 20 steps behind the best, so chance may"))
                 outputs.append(outcome.output.replacing(bench.path(name), with: "OUT"))
                 #expect(
                     try bench.names(in: name) == ["curve.csv", "find-lr.json", "report.html"])
@@ -54,20 +55,26 @@ extension CommandLineTests {
                     as? [String: Any])
             #expect(json["global_batch"] as? Int == 4)
             #expect(json["steps_taken"] as? Int == points.count)
-            let probes = try #require(json["probes"] as? [[String: Any]])
-            #expect(json["probe_steps"] as? Int == 20 && probes.count >= 4)
-            for probe in probes where probe["diverged"] as? Bool == false {
-                #expect(probe["steps_taken"] as? Int == 20)
-                let loss = try #require(probe["loss"] as? Double)
-                #expect(loss > 0 && loss < 2 * first)
+            // Twenty steps do not settle the rates, so they are doubled.
+            for (key, steps) in [("shorter_probe", 20), ("probe", 40)] {
+                let probes = try #require(json["\(key)s"] as? [[String: Any]])
+                #expect(json["\(key)_steps"] as? Int == steps && probes.count >= 4)
+                #expect(probes.contains { $0["learning_rate"] as? Double == 0.01 }, "the recipe's")
+                for probe in probes where probe["diverged"] as? Bool == false {
+                    #expect(probe["steps_taken"] as? Int == steps)
+                    let loss = try #require(probe["loss"] as? Double)
+                    #expect(loss > 0 && loss < 2 * first)
+                }
             }
             let rates = ["lowest_good_rate", "recommended_learning_rate", "highest_good_rate"]
                 .map { json[$0] as? Double ?? .nan }
             #expect(rates[0] < rates[1] && rates[1] < rates[2], "\(rates)")
             #expect((json["tolerance"] as? Double ?? 0) > 0)
+            #expect(json["good_ranges"] as? [[Double]] == [[rates[0], rates[2]]])
             let page = String(decoding: try bench.bytes(of: "alone/report.html"), as: UTF8.self)
             #expect(page.contains("Learning-rate range test"))
-            #expect(page.contains("Loss after 20 steps") && page.contains("highest good rate"))
+            #expect(page.contains("Loss after 20 steps") && page.contains("Loss after 40 steps"))
+            #expect(page.contains("highest good rate") && page.contains("Not settled: rates from"))
         }
 
         /// The recommended rate is for the trained batch; the recipe's rate is for its base batch.

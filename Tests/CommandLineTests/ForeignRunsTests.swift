@@ -51,6 +51,15 @@ extension CommandLineTests {
                 try bench.lockstep("report", bench.path("data"), "--base-batch", "8"), 64,
                 ["--base-batch: is for CSV files"])
 
+            for command in [["analyze", ""], ["report", "", "--out", bench.path("empty.html")]] {
+                expectRefusal(
+                    try Launch.run(Workbench.lockstep, command), 64,
+                    [": is an empty name; give a folder or a CSV file."])
+            }
+            let help = try bench.lockstep("analyze", "--help").output
+            for name in ["noise_scale", "n_embd", "learning_rate: lr, rate, max_lr"] {
+                #expect(help.contains(name), "\(help)")
+            }
             expectRefusal(try bench.lockstep("analyze", bench.path("no.csv")), 66, ["no.csv"])
             try bench.write(rows[0] + "\n8,fast,1,100,3\n", to: "runs.csv")
             expectRefusal(

@@ -234,6 +234,8 @@ extension CommandLineTests {
                 Double($0.split(separator: ",", omittingEmptySubsequences: false)[4])
             }
             #expect(losses.count == 6)
+            let page = String(decoding: try bench.bytes(of: "out/report.html"), as: UTF8.self)
+            #expect(page.contains("Loss after the run at each rate"))
             // `JSONSerialization` is not exact to the last bit.
             for (loss, wanted) in zip(losses, trained) { #expect(abs(loss - wanted) < 1e-12) }
         }

@@ -26,7 +26,7 @@ extension CommandLineTests {
                 atPath: bench.path("study"), withIntermediateDirectories: false)
             let found = """
                 {"recommended_learning_rate": 0.003, "lowest_good_rate": 0.002, "probes": [{}, {}],
-                "highest_good_rate": 0.006, "seconds": 7}
+                "highest_good_rate": 0.006, "shorter_probes": [{}, {}, {}], "seconds": 7}
                 """
             try bench.write(found, to: "study/\(name)-found.json")
             for place in 0..<9 {
@@ -38,6 +38,9 @@ extension CommandLineTests {
             let outcome = try Self.study(bench, ["--only", name, "--seeds", "1"])
             #expect(outcome.status == status, "\(outcome.errors)")
             #expect(outcome.output.contains("0.002  0.003  0.002 to 0.006"), "\(outcome.output)")
+            #expect(outcome.output.hasPrefix("# Tests/Studies/find-lr --out "))
+            #expect(outcome.output.contains("\n# processor: "))
+            #expect(outcome.output.contains("\(lost)       5      7.0"), "\(outcome.output)")
             #expect(outcome.output.contains("nats lost: \(lost) in the median (at most 0.03)"))
         }
 

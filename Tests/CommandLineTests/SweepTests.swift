@@ -31,6 +31,17 @@ extension CommandLineTests {
                     + [bench.path("sweep")] + more, ranks: ranks)
         }
 
+        /// Returns the objects of an analysis without its advice.
+        private static func withoutNextRuns(_ json: Data) throws -> NSObject? {
+            func stripped(_ value: Any) -> Any {
+                if let object = value as? [String: Any] {
+                    return object.filter { $0.key != "next_runs" }.mapValues(stripped)
+                }
+                return (value as? [Any])?.map(stripped) ?? value
+            }
+            return stripped(try JSONSerialization.jsonObject(with: json)) as? NSObject
+        }
+
         @Test("a sweep over sizes has a verdict on the transfer of rates, the same on any layout")
         func sizes() throws {
             let bench = try bench()
@@ -70,9 +81,11 @@ extension CommandLineTests {
                 ["sweep", bench.path("sweep.toml"), "--data", bench.path("data"), "--out"]
                     + [bench.path("again")])
             try #require(again.status == 0, "\(again.errors)")
-            for (name, bytes) in zip(names, files) {
-                #expect(try bench.bytes(of: "again/\(name)") == bytes, "\(name)")
-            }
+            #expect(try bench.bytes(of: "again/results.csv") == files[0])
+            // The durations of the next runs depend on the layout.
+            #expect(
+                try Self.withoutNextRuns(bench.bytes(of: "again/analysis.json"))
+                    == Self.withoutNextRuns(files[1]))
             // A smaller size needs only its own runs.
             try bench.write(
                 text.replacingOccurrences(of: "[16, 32]", with: "[8, 16, 32]"), to: "sweep.toml")

@@ -33,6 +33,30 @@ import Testing
         #expect(branches.warmupSentence.contains("batch warmup to batch 32 from step 200 is safe"))
     }
 
+    @Test(
+        "checkpoints in the decay and at the end are marked and do not count for a warmup",
+        arguments: ["decay", "end"])
+    func laterPhases(phase: String) throws {
+        var planted = PlantedBranches()
+        planted.excess = { step, batch in step == 100 && batch > 8 ? 0.1 : 0 }
+        #expect(
+            try planted.branches().warmupSentence.contains("batch 64 from step 200 is safe"))
+        planted.phases = [200: phase]
+        let branches = try planted.branches()
+        #expect(branches.trainingCheckpoints.map(\.start.step) == [100])
+        #expect(branches.warmup.allSatisfy { $0.step == nil })
+        #expect(branches.warmupSentence.contains("support no batch warmup"))
+        let text = branches.text
+        #expect(text.contains { $0.contains("200*") && $0.contains("reference") })
+        #expect(text.contains { $0.hasPrefix("* Step 200 does not count for a batch warmup: ") })
+        #expect(text.contains { $0.hasPrefix("At step 200*, the critical batch is") })
+        #expect(text.contains { $0.contains("at step 200* is safe") })
+        #expect(!text.contains { $0.contains("100*") })
+        #expect(branches.json.text.contains("\"phase\":\"\(phase)\""))
+        planted.phases = [100: phase, 200: phase]
+        #expect(try planted.branches().warmupSentence.hasPrefix("No checkpoint comes before"))
+    }
+
     @Test("the difference between repeats is noise only as far as batches differ in it")
     func noise() throws {
         var planted = PlantedBranches(steps: [100])
@@ -138,7 +162,8 @@ import Testing
         for key in design.json.text.matches(of: /"([a-z_0-9]+)":/).map({ String($0.1) }) {
             var damaged = design.json
             damaged[key] = nil
-            let isTopLevel = design.json[key] != nil
+            // Designs of version 0.1.0 leave out nothing.
+            let isTopLevel = design.json[key] != nil && key != "left_out"
             #expect(((try? BranchDesign(json: .object(damaged))) == nil) == isTopLevel, "\(key)")
         }
         let result = try planted.branches().results[0]

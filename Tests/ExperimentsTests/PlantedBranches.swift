@@ -18,14 +18,22 @@ struct PlantedBranches {
         3 - Double(sequences) / 1000
     }
     var noise = 0.002
+    /// The phases of the run at the steps; the training phase for those without one.
+    var phases: [Int: String] = [:]
+    /// The steps that the design leaves out.
+    var leftOut: [Int] = []
 
     func design() throws -> BranchDesign {
         let object: JSONObject = [
             "run": "/runs/planted", "data": "/data", "data_fingerprint": "a-b",
             "checkpoints": .array(
                 steps.map {
-                    ["step": .integer($0), "learning_rate": 0.001, "parameters_sha256": "ab"]
+                    [
+                        "step": .integer($0), "learning_rate": 0.001,
+                        "phase": .string(phases[$0] ?? "training"), "parameters_sha256": "ab",
+                    ]
                 }),
+            "left_out": .array(leftOut.map(JSONValue.integer)),
             "run_batch": 8, "context_length": 4,
             "batches": .array(batches.map(JSONValue.integer)), "rule": "sqrt",
             "sequences": .integer(sequences), "decay": .bool(decays),

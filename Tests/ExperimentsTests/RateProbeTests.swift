@@ -15,11 +15,12 @@ import Testing
         #expect(rates == [0.125, 0.25, 0.375] + Array(repeating: 0.5, count: 37))
     }
 
-    @Test("the mean of the last quarter counts")
+    @Test("the mean of the last quarter counts, and that of the quarter before is known")
     func loss() {
         var probe = RateProbe(rate: 1, steps: 20)
         for loss in 1...20 { probe.add(20 - Double(loss), isFinite: true) }
         #expect(probe.loss == 2 && !probe.hasDiverged)
+        #expect(probe.earlierLoss == 7)
     }
 
     @Test(

@@ -82,7 +82,7 @@ import Testing
         // The tolerance is a twentieth of a nat. Lines between probes cut off a part of a valley.
         #expect(loss < 2.04, "\(log2(good.recommended))")
         #expect(good.lowest < 1.3 && good.highest > 0.7, "\(good)")
-        #expect(search.probes.count <= 9)
+        #expect(search.probes.count <= 10)
         #expect(search.probes.map(\.rate) == search.probes.map(\.rate).sorted())
         #expect(Set(search.probes.map(\.rate)).count == search.probes.count)
     }
@@ -95,6 +95,107 @@ import Testing
         #expect(!good.isOpenAbove && search.probes.contains { $0.hasDiverged })
         #expect(log2(good.highest) <= 0.3 && good.recommended < good.highest)
         #expect(log2(good.recommended) > -1.5)
+    }
+
+    /// Returns a finished search near the rate 1 for a recipe's rate, on a function of the octave
+    /// to the losses in the last quarter and in the quarter before.
+    private func unsettled(
+        near start: Double = 1, recipeRate: Double,
+        _ losses: (Double) -> (late: Double, early: Double)
+    ) -> RateSearch {
+        finished(
+            RateSearch(near: start, recipeRate: recipeRate, probeSteps: 40, fall: 1), losses)
+    }
+
+    private func finished(
+        _ search: RateSearch, _ losses: (Double) -> (late: Double, early: Double)
+    ) -> RateSearch {
+        var search = search
+        while var probe = search.next {
+            let level = losses(log2(probe.rate))
+            while probe.nextRate != nil {
+                let isLate = 4 * probe.losses.count >= 3 * probe.steps
+                probe.add(isLate ? level.late : level.early, isFinite: true)
+            }
+            search.add(probe)
+        }
+        return search
+    }
+
+    @Test("the recipe's rate is probed, and all rates are multiples of it", arguments: [0.3, 3, 7])
+    func recipeRate(rate: Double) {
+        func valley(_ octave: Double) -> (late: Double, early: Double) {
+            let loss = 2 + 0.1 * octave * octave
+            return (loss, loss)
+        }
+        let search = unsettled(recipeRate: rate, valley)
+        #expect(search.probes.contains { $0.rate == rate })
+        #expect(search.probes.allSatisfy { log2($0.rate / rate) == log2($0.rate / rate).rounded() })
+        #expect(search.unsettledRates == nil && search.confirmation == nil)
+        // A rate above one that diverges is not worth a probe.
+        let cliff = unsettled(recipeRate: 64) { $0 > 2.5 ? (.nan, .nan) : (2, 2) }
+        #expect(!cliff.probes.contains { $0.rate == 64 })
+    }
+
+    @Test("a valley below a worse rate is found, and twice the steps decide")
+    func twoValleys() throws {
+        // Short probes are best at 2 and almost as good at -2, with a ridge between them.
+        func valleys(_ octave: Double) -> (late: Double, early: Double) {
+            let loss = min(2.02 + 0.1 * pow(octave + 2, 2), 2 + 0.1 * pow(octave - 2, 2))
+            return (loss, loss)
+        }
+        let short = unsettled(near: 4, recipeRate: 4, valleys)
+        #expect(short.goodRanges.count == 2)
+        let rates = try #require(short.unsettledRates)
+        #expect(rates.lowerBound < 1 && rates.upperBound > 1, "\(rates)")
+        let longer = try #require(short.confirmation)
+        #expect(longer.probeSteps == 80)
+        // Longer probes prefer the low rates clearly.
+        let decided = finished(longer) { octave in
+            let loss = valleys(octave).late - (octave < 0 ? 0.3 : 0)
+            return (loss, loss)
+        }
+        let good = try #require(decided.goodRates)
+        #expect(decided.goodRanges.count == 1 && abs(log2(good.recommended) + 2) < 1)
+        #expect(decided.probes.contains { log2($0.rate) > 1 }, "the other valley is tried too")
+        // If the longer probes do not decide either, the lower range counts.
+        let open = finished(longer, valleys)
+        #expect(open.goodRanges.count == 2)
+        #expect(abs(log2(try #require(open.goodRates).recommended) + 2) < 1)
+        let reason = RateRecommendation(
+            RangeCurve(try RateRamp(from: 1e-5, to: 1, steps: 100)), open
+        ).reason
+        #expect(reason.contains("are as good after these steps, with worse rates between"))
+    }
+
+    @Test("losses that fall by more than their differences over many rates are not settled")
+    func falling() throws {
+        func losses(fall: Double) -> (Double) -> (late: Double, early: Double) {
+            { octave in
+                let loss = 2 + 0.02 * octave * octave
+                return (loss, loss + fall)
+            }
+        }
+        // Half of the width is the root of the fall divided by 0.02, in octaves.
+        #expect(unsettled(recipeRate: 1, losses(fall: 0.03)).confirmation == nil)
+        let wide = unsettled(recipeRate: 1, losses(fall: 0.2))
+        #expect(wide.goodRanges.count == 1 && wide.unsettledRates != nil)
+        #expect(wide.confirmation?.probeSteps == 80)
+    }
+
+    @Test(
+        "of rates that cannot be told apart, a search of both sides prefers the first, then the lowest"
+    )
+    func goodProbe() {
+        let flat = finished(RateSearch(start: 1, probeSteps: 40, lacking: 0.5)) { octave in
+            -4.5...4.5 ~= octave ? 2 - 0.004 * octave : 3.9
+        }
+        #expect(flat.bestProbe?.rate == 16 && flat.goodProbe?.rate == 1)
+        let off = finished(RateSearch(start: 32, probeSteps: 40, lacking: 0.5)) { octave in
+            -4.5...4.5 ~= octave ? 2 - 0.004 * octave : 3.9 + 0.1 * abs(octave)
+        }
+        #expect((off.goodProbe?.rate ?? 32) < (off.bestProbe?.rate ?? 0))
+        #expect((off.probe(beyond: -1)?.rate ?? 1) < (off.goodProbe?.rate ?? 0))
     }
 
     @Test("a dip that is narrower than the steps does not stop the search")

@@ -90,4 +90,30 @@ import Verdicts
             #expect(Self.value("designs.0." + path, in: json)?.number == number, "\(path)")
         }
     }
+
+    @Test("a model of a transfer has its seeds' best rates, its curve and the errors")
+    func modelsOfTransfers() throws {
+        let findings = try SizeSweepTests.findings()
+        let json = findings.json(notes: [])
+        let analysis = findings.transfers[0].analysis
+        let optimum = analysis.optima[1]
+        let best = try #require(optimum.optimum.best)
+        let valley = try #require(analysis.valley)
+        #expect(abs(valley.curvature - 0.1) < 0.01)
+        let numbers: [(String, Double?)] = [
+            ("models.1.best_rate", best.rate), ("models.1.curvature", optimum.curvature),
+            ("models.1.noise", optimum.noise),
+            ("models.1.standard_error", best.error?.value),
+            ("models.1.seeds.2.loss", optimum.seeds[2].leastLoss),
+            ("models.1.seeds.2.rate", optimum.seeds[2].logRate.map { exp($0) }),
+            ("valley.misfit", valley.misfit), ("valley.noise", valley.noise),
+        ]
+        for (path, number) in numbers {
+            #expect(number != nil, "\(path)")
+            #expect(
+                Self.value("transfers.0." + path, in: json)?.number == number, "\(path)")
+        }
+        let guess = Self.value("transfers.0.best_guess", in: json)
+        #expect(guess == .string(analysis.bestGuess))
+    }
 }

@@ -27,7 +27,11 @@ import Verdicts
 
     /// Returns a row for each run of three sizes, at two batches, whose best rates are proportional to
     /// N^-0.5.
-    private static func sizedRows(_ mark: (_ parameters: Int, _ batch: Int) -> String) -> [String] {
+    ///
+    /// - Parameter leastLoss: the loss at the best rate.
+    private static func sizedRows(
+        leastLoss: Double = 2, _ mark: (_ parameters: Int, _ batch: Int) -> String
+    ) -> [String] {
         var noise = SeededNoise(seed: 3)
         var rows: [String] = []
         for (width, parameters) in [(32, 10_000), (64, 40_000), (128, 160_000)] {
@@ -36,7 +40,8 @@ import Verdicts
                     for seed in 0..<3 {
                         let rate = 2.5e-4 * pow(2, Double(place))
                         let best = 8e-3 / (Double(parameters) / 10_000).squareRoot()
-                        let loss = 2 + 0.1 * pow(log(rate / best), 2) + 0.004 * noise.normal()
+                        let loss =
+                            leastLoss + 0.1 * pow(log(rate / best), 2) + 0.004 * noise.normal()
                         rows.append(
                             "\(width),2,\(parameters),\(batch),\(rate),\(seed),"
                                 + "\(mark(parameters, batch)),\(loss)")
@@ -119,15 +124,59 @@ import Verdicts
         }
     }
 
-    @Test("a page has a section for each batch")
+    @Test("a page begins with the answer, then has a section for each batch, then the limits")
     func page() throws {
         let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
         let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
         let page = try table([header] + rows).report(RunTableRequest())
         #expect(
-            page.sections.map(\.title).filter { $0.hasPrefix("Transfer at batch") } == [
-                "Transfer at batch 8, by equal tokens (409600)",
-                "Transfer at batch 16, by equal tokens (409600)",
+            page.sections.map(\.title) == [
+                "Answer", "Transfer at batch 8, by equal tokens (409600)",
+                "Transfer at batch 16, by equal tokens (409600)", "Joint fits", "Limits",
             ])
+        guard case .verdict(let answer)? = page.sections[0].items.first else {
+            throw OneModel()
+        }
+        #expect(page.sections[0].items.count == 1)
+        #expect(answer.kind == .fails)
+        #expect(answer.headline == "The best rate of width 32 is too high from width 64.")
+        #expect(
+            answer.text.contains(
+                "Each time the number of parameters doubles, the best rate changes by a factor of 0.7"
+            ),
+            "\(answer.text)")
+    }
+
+    @Test("comparisons with the same numbers are shown once, and only the first is in the fit")
+    func sameComparisons() throws {
+        // All runs end after the same tokens, and those of the largest batch after the fewest steps.
+        let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let rows =
+            Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+            + Self.sizedRows(leastLoss: 2.2) { _, batch in "\(1600 / batch),\(1600 * 64)" }
+        let sizes = try sizes([header] + rows)
+        let twice = sizes.transfers.filter { $0.batch == 16 }
+        #expect(twice.map(\.comparison) == ["equal tokens (409600)", "equal steps (400)"])
+        #expect(twice.map(\.repeats) == [nil, "equal tokens (409600)"])
+        #expect(sizes.distinctTransfers.count == 3)
+        let sentence = "at batch 16, by equal tokens (409600) and equal steps (400): "
+        #expect(sizes.text.components(separatedBy: sentence).count == 2, "\(sizes.text)")
+        #expect(try #require(sizes.fits.first?.fit).count == 9)
+        let json = sizes.json(notes: []).text
+        #expect(json.contains("\"repeats\":\"equal tokens (409600)\""))
+    }
+
+    @Test("models of several parametrizations have one form of name")
+    func oneFormOfNames() throws {
+        let header = "parametrization,width,layers,parameters,batch,lr,seed,step,tokens,loss"
+        let rows = Self.sizedRows { _, batch in "\(6400 / batch),\(6400 * 64)" }
+        let both = ["standard", "mup"].flatMap { name in rows.map { "\(name),\($0)" } }
+        let sizes = try sizes([header] + both)
+        #expect(
+            sizes.models.map(\.name) == [
+                "width 32 (standard)", "width 64 (standard)", "width 128 (standard)",
+                "width 32 (muP)", "width 64 (muP)", "width 128 (muP)",
+            ])
+        #expect(sizes.text.contains("\nOver the batches of width 32 (muP):\n"))
     }
 }

@@ -171,7 +171,21 @@ import Verdicts
         #expect(costs.sentence.contains("At the top edge, a triangle marks a greater cost."))
         let rates = try chart("Best rate against parameters", charts)
         let legend = try rates.rows("series").compactMap { $0["name"] as? String }
-        #expect(legend == ["standard", "muP", "usual rates of large models"])
+        #expect(
+            legend == [
+                "standard", "standard, fit, N^-0.33", "muP", "muP, fit, N^-0.01", "GPT-3",
+            ])
+        let band = try rates.points("muP, fit, N^-0.01")
+        #expect(band.count == 33)
+        for point in band {
+            let ends = try (
+                #require(point["lower"] as? Double), #require(point["upper"] as? Double)
+            )
+            #expect(ends.0 < 2e-3 && ends.1 > 1.7e-3 && ends.1 / ends.0 < 1.6, "\(ends)")
+        }
+        #expect(rates.sentence.contains("(Brown et al. 2020, table 2.1)"))
+        let published = try rates.points("GPT-3")
+        #expect(published.count == 8 && published[0]["y"] as? Double == 6e-4)
     }
 
     @Test("the band of the fitted law contains the planted rates, and narrows with less noise")

@@ -114,15 +114,17 @@ import Testing
         #expect(
             try sentences("betas = [0.9, 0.99]") == [
                 "By equal tokens (32000), runs are compared after fewer than 500 steps at B = 16 (250 "
-                    + "steps), 5 times the 100 over which the optimizer averages gradients, so they "
-                    + "show its first steps rather than its steady state; compare after more tokens."
+                    + "steps), so they show the optimizer's first steps rather than its steady state: a "
+                    + "run should be several times longer than the optimizer's averaging time, here 5 "
+                    + "times the 100 steps over which it averages gradients; compare after more tokens."
             ])
         #expect(try sentences("betas = [0.9, 0.95]").isEmpty)
         #expect(try sentences("name = \"sgd\"\nbetas = [0.9, 0.999]").isEmpty)
         #expect(try sentences("name = \"sgd\"\nmomentum = 0.99").count == 1)
         let bySteps = try Self.warnings("tokens = []\nsteps = [50]", schedule: Self.constant)
         #expect(bySteps.map(\.batches) == [[4, 8, 16]])
-        #expect(bySteps.first?.sentence.contains("at B = 4, 8 and 16, 5 times the 20 over") == true)
+        #expect(bySteps.first?.sentence.contains("5 times the 20 steps over") == true)
+        #expect(bySteps.first?.sentence.contains("at B = 4, 8 and 16, so") == true)
     }
 
     /// After 200 steps the batches have seen 6400, 12,800 and 25,600 tokens.

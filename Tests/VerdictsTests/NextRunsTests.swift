@@ -90,4 +90,118 @@ import Verdicts
         }
         #expect((1...4).contains(rounds), "\(rounds) rounds, \(counts)")
     }
+
+    @Test("more seeds of a batch are asked for once, after the rates")
+    func seedsOnce() throws {
+        // Batch 8 has no visible valley, and the best rate at 128 is above the grid.
+        let sweep = PlantedSweep(
+            batches: [8, 64, 128], rates: (0..<7).map { 1.25e-4 * Double(1 << $0) }, seeds: 2,
+            curvature: 0.2, depth: { $0 == 8 ? 0 : 1 }, bestRate: { $0 == 128 ? 3e-2 : 1e-3 },
+            lossNoise: 0.03)
+        let runs = try #require(try sweep.analysis().nextRuns)
+        var batches: [Int] = []
+        for (place, part) in runs.parts.enumerated() {
+            guard case .seeds(_, let own) = part else {
+                #expect(batches.isEmpty, "rates come after seeds at \(place): \(runs.sentence)")
+                continue
+            }
+            batches += own
+        }
+        #expect(!batches.isEmpty && batches.count < 3 * runs.parts.count, "\(runs.sentence)")
+        #expect(Set(batches).count == batches.count, "\(runs.sentence)")
+        #expect(runs.parts.contains { if case .rates = $0 { true } else { false } })
+    }
+
+    @Test("the sets name the batches, rates and seeds of the runs, and count them")
+    func sets() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32], seeds: 2, curvature: 0.15, lossNoise: 0.01, rateNoise: 0.15)
+        let runs = try #require(try sweep.analysis().nextRuns)
+        guard case .seeds(1, let batches)? = runs.parts.last else {
+            Issue.record("\(runs.sentence)")
+            return
+        }
+        let further = runs.sets.filter { $0.seeds == [2] }
+        #expect(further.allSatisfy { $0.rates.count >= 3 })
+        #expect(further.flatMap(\.batches).sorted() == batches && batches.contains(8))
+        let rates = further.reduce(0) { $0 + $1.batches.count * $1.rates.count }
+        #expect(further.reduce(0) { $0 + $1.count } == rates)
+        #expect(runs.runCount == runs.sets.reduce(0) { $0 + $1.count })
+    }
+
+    /// Returns the runs that a planner asks for: two batches, three rates and two seeds.
+    private var planned: [PlannedRun] {
+        [UInt64(1), 2].flatMap { seed in
+            [4, 8].flatMap { batch in
+                [1e-3, 2e-3, 4e-3].map {
+                    PlannedRun(batch: batch, learningRate: $0 * Double(batch), seed: seed)
+                }
+            }
+        }
+    }
+
+    @Test("the runs of a planner are in sets that hold each of them once")
+    func plannedSets() {
+        let planned = planned + [PlannedRun(batch: 4, learningRate: 0.1, seed: 3)]
+        let sets = RunSet.sets(of: planned)
+        let runs = sets.flatMap { set in
+            set.batches.flatMap { batch in
+                set.rates.flatMap { rate in
+                    set.seeds.map { PlannedRun(batch: batch, learningRate: rate, seed: $0) }
+                }
+            }
+        }
+        #expect(runs.count == 13 && Set(runs) == Set(planned))
+        #expect(sets.count == 3 && sets.map(\.count) == [6, 6, 1])
+        let sentence = NextRuns(
+            planned, durations: RunDurations([]), instruction: "use this command"
+        ).sentence
+        #expect(
+            sentence
+                == "Next runs: 3 rates of each batch with seeds 1 and 2 at B = 4 and 8; then rate "
+                + "0.1 with seed 3 at B = 4 (13 runs); use this command.")
+    }
+
+    /// Returns finished runs of batches 4 and 8.
+    private func finished(seconds: Double?, secondsPerStep: Double) -> [TrainedPoint] {
+        [4, 8].map { batch in
+            TrainedPoint(
+                batch: batch, learningRate: 1e-3, seed: 1, initialLoss: 4,
+                curve: [CurvePoint(step: 100, tokens: 6400 * batch, validationLoss: 3)],
+                secondsPerStep: secondsPerStep, seconds: seconds.map { $0 * Double(batch) })
+        }
+    }
+
+    @Test(
+        "the duration includes evaluations and is that on the layout, if they are known",
+        arguments: [
+            // 100 steps of 0.1 s take 10 s.
+            (nil, nil, "2 min if trained one at a time"),
+            // 6 runs of 12 s and 6 of 24 s.
+            (3.0, nil, "3 min 36 s if trained one at a time"),
+            (3.0, 4, "54 s on this layout"),
+            // No layout is faster than the longest run.
+            (3.0, 64, "24 s on this layout"),
+            (0.01, 2, "less than a second on this layout"),
+        ] as [(Double?, Int?, String)])
+    func durations(seconds: Double?, groups: Int?, words: String) {
+        let durations = RunDurations(
+            finished(seconds: seconds, secondsPerStep: 0.1), groups: groups)
+        let runs = NextRuns(planned, durations: durations, instruction: "use this command")
+        #expect(
+            runs.sentence.contains("(12 runs, \(words)); use this command."), "\(runs.sentence)")
+    }
+
+    @Test("runs of an unknown duration have none, and no runs have a reason")
+    func unknownDuration() {
+        let durations = RunDurations(finished(seconds: nil, secondsPerStep: 0), groups: 2)
+        let runs = NextRuns(planned, durations: durations, instruction: "use this command")
+        #expect(runs.seconds == nil && runs.secondsOnLayout == nil)
+        #expect(runs.sentence.contains("(12 runs); use"), "\(runs.sentence)")
+        let none = NextRuns([], durations: durations, instruction: "use this command")
+        #expect(
+            none.sentence
+                == "Next runs: none, because no further run is expected to decide; a larger "
+                + "tolerance would.")
+    }
 }

@@ -227,16 +227,62 @@ import Verdicts
     @Test("a rule that fails is the best guess only if every rule fails")
     func bestGuess() throws {
         var sweep = PlantedSweep(curvature: 0.3, rateNoise: 0.03)
-        let guess = try #require(try sweep.analysis().bestGuess)
+        let guess = try sweep.analysis().bestGuess
         #expect(
             guess.hasPrefix("Best guess: sqrt has the smallest estimated regrets of the rules "))
         // The best rate falls, so every rule fails.
         sweep.bestRate = { 2e-3 * (8 / Double($0)).squareRoot() }
-        let none = try #require(try sweep.analysis().bestGuess)
+        let none = try sweep.analysis().bestGuess
         #expect(
             none.hasPrefix(
                 "Best guess: no rule is good at every batch; no scaling comes closest, "),
             "\(none)")
+    }
+
+    @Test("the best guess has the known costs and names the batches with unknown ones")
+    func partialGuess() throws {
+        // The best rate at 256 is above the grid.
+        let edge = PlantedSweep(
+            batches: [8, 64, 256], rates: (0..<8).map { 1.25e-4 * Double(1 << $0) },
+            bestRate: { 1e-3 * Double($0) / 8 }, rateNoise: 0.03)
+        let partial = try edge.analysis().bestGuess
+        #expect(
+            partial.hasPrefix("Best guess: linear costs least of the rules that may hold, as far"))
+        #expect(partial.contains("nats at B = 64, and an unknown cost at B = 256,"), "\(partial)")
+        #expect(partial.hasSuffix(", but it is not shown to hold at every batch."), "\(partial)")
+        // A base batch with one rate has no best rate to scale.
+        let settings = AnalysisSettings(designs: [PlantedSweep.design])
+        let points = PlantedSweep(bestRate: { _ in 1e-3 }).points().filter {
+            $0.batch > 8 || $0.learningRate == 1.6e-3
+        }
+        let fitted = try Analysis(points, settings: settings).designs[0].bestGuess
+        #expect(
+            fitted.hasPrefix(
+                "Best guess: no scaling (constant fitted) costs least, as far as the runs show: at "
+                    + "most "), "\(fitted)")
+        let noBase = PlantedSweep(batches: [8, 16], bestRate: { _ in 1e-6 })
+        let unknown = try noBase.analysis().bestGuess
+        #expect(
+            unknown
+                == "Best guess: none, because no cost of a rule that may hold is known; the rates of "
+                + "least loss are 0.0001 at B = 8 and 0.0001 at B = 16.")
+        let one = try PlantedSweep(batches: [8]).analysis().bestGuess
+        #expect(
+            one.hasPrefix("Best guess: none, because no rule is judged; the rate of "), "\(one)")
+    }
+
+    @Test("if every rule fails and diverges, the best guess is the measured rates")
+    func measuredRates() throws {
+        // The best rate falls by more than the grid has rates below it that train.
+        var sweep = PlantedSweep(
+            batches: [8, 32], curvature: 0.3, bestRate: { 8e-3 / Double($0) }, rateNoise: 0.03)
+        sweep.diverges = { rate, batch in batch == 32 && rate > 6e-4 }
+        let guess = try sweep.analysis().bestGuess
+        #expect(
+            guess.hasPrefix(
+                "Best guess: no rule is good at every batch; the rates of least loss are "),
+            "\(guess)")
+        #expect(guess.contains(" at B = 8 and ") && guess.hasSuffix(" at B = 32."), "\(guess)")
     }
 
     @Test("noise alone decides nothing and asks for other rates")

@@ -21,6 +21,7 @@ extension BranchDesign {
                 remedy: "give the folder of a run, or add --resume to resume the branches in --out")
         }
         let requested = try options.checkpointSteps()
+        let isNamed = requested != nil || options.checkpoints != nil
         let run: RunCheckpoints
         if let requested {
             run = try RunCheckpoints(run: path, steps: requested)
@@ -32,11 +33,19 @@ extension BranchDesign {
         let trunkBatch = recipe.training.globalBatch
         let batches = try options.batchSizes(ofRunWithBatch: trunkBatch)
         let rule = try options.scalingRule(for: recipe.optimizer.name)
-        let starts = try Self.starts(of: run, plan, areNamed: requested != nil)
-        guard let newest = starts.last else {
+        let all = try Self.starts(of: run, plan, areNamed: requested != nil)
+        guard !all.isEmpty else {
             throw .file(
                 .configuration, path, "has a learning rate of 0 after every checkpoint",
                 remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints")
+        }
+        let starts = all.filter { isNamed || $0.phase == .training }
+        guard let newest = starts.last else {
+            throw .file(
+                .configuration, path,
+                "has no checkpoint before its last one and before its rate decays",
+                remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints, "
+                    + "or give --checkpoints all to branch from the others")
         }
         let length = recipe.model.contextLength
         guard let unit = Self.commonMultiple(batches) else {
@@ -66,6 +75,7 @@ extension BranchDesign {
         self.init(
             run: FileSystem.absolute(RunFolder(path).path), dataPath: dataPath,
             dataFingerprint: run.checkpoints.last?.manifest.dataFingerprint ?? "", starts: starts,
+            leftOut: all.map(\.step).filter { step in !starts.contains { $0.step == step } },
             trunkBatch: trunkBatch, contextLength: length, batches: batches, rule: rule,
             sequences: sequences, decays: options.decays,
             tolerance: options.tolerance ?? BranchOptions.usualTolerance,
@@ -84,7 +94,7 @@ extension BranchDesign {
                 starts.append(
                     Start(
                         step: checkpoint.step, parameterHash: checkpoint.manifest.parameterHash,
-                        learningRate: rate))
+                        learningRate: rate, phase: phase(at: checkpoint.step, plan)))
             } else if areNamed {
                 throw .option(
                     "--checkpoints", checkpoint.step,
@@ -93,6 +103,16 @@ extension BranchDesign {
             }
         }
         return starts
+    }
+
+    /// The fraction of the highest rate so far below which the rate has decayed. Batches differ by
+    /// factors of two, so a tenth less hardly moves the critical one.
+    private static let decayedPart = 0.9
+
+    private static func phase(at step: Int, _ plan: TrainingPlan) -> Phase {
+        if step >= plan.recipe.training.steps { return .end }
+        let highest = (0...step).lazy.map(plan.learningRate(after:)).max() ?? 0
+        return plan.learningRate(after: step) < decayedPart * highest ? .decay : .training
     }
 
     /// Checks that the options of a resumed command, as far as they are given, are those with which
@@ -112,6 +132,8 @@ extension BranchDesign {
         }
         if let steps = try options.checkpointSteps() {
             try check("--checkpoints \(options.checkpoints ?? "")", steps == starts.map(\.step))
+        } else if let all = options.checkpoints {
+            try check("--checkpoints \(all)", leftOut.isEmpty)
         }
         if let given = options.batches {
             try check(

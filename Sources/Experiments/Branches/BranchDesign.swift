@@ -14,6 +14,17 @@ package struct BranchDesign: Sendable, Equatable {
         package let parameterHash: String
         /// The learning rate of the run's next step.
         package let learningRate: Double
+        package let phase: Phase
+    }
+
+    /// The phase of a run at a checkpoint.
+    package enum Phase: String, Sendable {
+        /// Before the rate decays, or at its first steps.
+        case training
+        /// The rate has decayed, which alone raises the critical batch.
+        case decay
+        /// The last checkpoint, after which the run has no steps left.
+        case end
     }
 
     /// The path of the run.
@@ -22,6 +33,8 @@ package struct BranchDesign: Sendable, Equatable {
     package let dataFingerprint: String
     /// The checkpoints in ascending order of steps.
     package let starts: [Start]
+    /// The steps of the checkpoints that were left out because they are not in the training phase.
+    package let leftOut: [Int]
     /// The run's global batch in sequences.
     package let trunkBatch: Int
     package let contextLength: Int
@@ -112,9 +125,11 @@ extension BranchDesign {
                 starts.map {
                     [
                         "step": .integer($0.step), "learning_rate": .number($0.learningRate),
+                        "phase": .string($0.phase.rawValue),
                         "parameters_sha256": .string($0.parameterHash),
                     ]
                 }),
+            "left_out": .array(leftOut.map(JSONValue.integer)),
             "run_batch": .integer(trunkBatch), "context_length": .integer(contextLength),
             "batches": .array(batches.map(JSONValue.integer)), "rule": .string(rule.rawValue),
             "sequences": .integer(sequences), "decay": .bool(decays),
@@ -133,6 +148,8 @@ extension BranchDesign: JSONReadable {
         dataPath = try json.read("data")
         dataFingerprint = try json.read("data_fingerprint")
         starts = try json.read("checkpoints")
+        // Designs of earlier versions have no phases and leave out no checkpoint.
+        leftOut = try json.read("left_out") ?? []
         trunkBatch = try json.read("run_batch")
         contextLength = try json.read("context_length")
         batches = try json.read("batches")
@@ -158,7 +175,10 @@ extension BranchDesign.Start: JSONReadable {
         step = try json.read("step")
         parameterHash = try json.read("parameters_sha256")
         learningRate = try json.read("learning_rate")
+        phase = try json.read("phase") ?? .training
     }
 }
+
+extension BranchDesign.Phase: JSONReadable {}
 
 extension ScalingConfiguration.Rule: JSONReadable {}

@@ -34,7 +34,7 @@ package struct BranchOptions: Sendable {
     static let usualRepeats = 3
     private static let usualBatches = "1,2,4,8"
 
-    /// Returns the steps of the requested checkpoints in ascending order; nil for all.
+    /// Returns the steps of the requested checkpoints in ascending order; nil if none are named.
     ///
     /// - Throws: `Failure` (usage) if the text is neither a list of steps nor "all".
     func checkpointSteps() throws(Failure) -> [Int]? {

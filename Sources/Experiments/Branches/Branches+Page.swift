@@ -15,15 +15,18 @@ extension Branches {
             sections: [
                 Page.Section(
                     "The local critical batch",
-                    items: [.verdict(verdict)] + checkpoints.map { doublingNote($0) }
-                        + [.chart(criticalChart), .chart(excessChart), .table(criticalTable)]),
+                    items: [.verdict(verdict)]
+                        + checkpoints.compactMap(\.phaseSentence).map { .note(.information, $0) }
+                        + checkpoints.map { doublingNote($0) }
+                        + (trainingCheckpoints.isEmpty ? [] : [.chart(criticalChart)])
+                        + [.chart(excessChart), .table(criticalTable)]),
                 Page.Section("Method", text: method),
             ] + checkpoints.map(section))
     }
 
     private var verdict: Verdict {
         let isSafe = warmup.contains { $0.step != nil }
-        let isRefuted = checkpoints.last?.doublingStanding.map {
+        let isRefuted = trainingCheckpoints.last?.doublingStanding.map {
             $0 == .above || $0 == .diverged
         }
         return Verdict(
@@ -44,11 +47,11 @@ extension Branches {
     /// The labeled values of an axis of tokens; nil for round numbers if there are many
     /// checkpoints.
     private var checkpointTicks: [Double]? {
-        checkpoints.count > 8 ? nil : checkpoints.map { Double($0.tokensSeen) }
+        trainingCheckpoints.count > 8 ? nil : trainingCheckpoints.map { Double($0.tokensSeen) }
     }
 
     private var criticalChart: LineChart {
-        let points = checkpoints.map { checkpoint in
+        let points = trainingCheckpoints.map { checkpoint in
             let critical = checkpoint.critical
             // No bound above is known beyond the largest batch that was tried.
             let above = critical.below ?? design.batches[design.batches.count - 1]
@@ -56,7 +59,7 @@ extension Branches {
                 Double(checkpoint.tokensSeen), Double(critical.estimate),
                 interval: Double(critical.least)...Double(max(above, critical.estimate)))
         }
-        let run = checkpoints.map {
+        let run = trainingCheckpoints.map {
             LineChart.Point(Double($0.tokensSeen), Double(design.trunkBatch))
         }
         return LineChart(
@@ -105,7 +108,7 @@ extension Branches {
             rows: checkpoints.map { checkpoint in
                 let critical = checkpoint.critical
                 return .init([
-                    Format.count(checkpoint.start.step),
+                    Format.count(checkpoint.start.step) + checkpoint.mark,
                     NumberStyle.count.text(Double(checkpoint.tokensSeen)),
                     NumberStyle.scientific.text(checkpoint.start.learningRate),
                     critical.isLargestTried

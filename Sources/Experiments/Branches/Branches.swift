@@ -25,10 +25,17 @@ package struct Branches: Sendable {
     /// The last component of the run's path.
     var runName: String { design.run.split(separator: "/").last.map(String.init) ?? design.run }
 
-    /// For each batch above the run's, the first checkpoint from which on every checkpoint
-    /// certainly allows it; nil if the last one does not.
+    /// The checkpoints before the rate decays and before the end, which alone count for a batch
+    /// warmup and for the growth of the critical batch.
+    package var trainingCheckpoints: [CheckpointBranches] {
+        checkpoints.filter { $0.start.phase == .training }
+    }
+
+    /// For each batch above the run's, the first checkpoint from which on every checkpoint of the
+    /// training phase certainly allows it; nil if the last one does not.
     package var warmup: [(batch: Int, step: Int?)] {
-        design.batches.filter { $0 > design.trunkBatch }.map { batch in
+        let checkpoints = trainingCheckpoints
+        return design.batches.filter { $0 > design.trunkBatch }.map { batch in
             let last = checkpoints.lastIndex { $0.critical.least < batch }
             let first = last.map { $0 + 1 } ?? 0
             return (batch, first < checkpoints.count ? checkpoints[first].start.step : nil)
@@ -38,6 +45,11 @@ package struct Branches: Sendable {
     /// A sentence about a batch warmup.
     package var warmupSentence: String {
         let tolerance = Format.significant(design.tolerance, digits: 3)
+        guard !trainingCheckpoints.isEmpty else {
+            return
+                "No checkpoint comes before the decay of the rate and the end of the run, so these "
+                + "branches support no batch warmup."
+        }
         // Of the batches that are safe from the same step on, the largest is of interest.
         let safe = warmup.enumerated().filter { index, entry in
             entry.step != nil && !warmup[(index + 1)...].contains { $0.step == entry.step }
@@ -66,7 +78,7 @@ package struct Branches: Sendable {
         for checkpoint in checkpoints {
             for row in checkpoint.rows {
                 table.add([
-                    "\(checkpoint.start.step)", "\(row.batch)",
+                    "\(checkpoint.start.step)\(checkpoint.mark)", "\(row.batch)",
                     Format.scientific(row.learningRate, digits: 3), "\(row.steps)",
                     row.loss.isFinite ? Format.fixed(row.loss, decimals: 4) : "n/a",
                     row.excess.map { Format.fixed($0.value, decimals: 4) } ?? "n/a",
@@ -75,6 +87,7 @@ package struct Branches: Sendable {
             }
         }
         return table.lines
+            + checkpoints.compactMap(\.phaseSentence)
             + checkpoints.flatMap { [$0.criticalSentence, $0.doublingSentence] }
             + efficiencySentences + [warmupSentence]
     }
@@ -156,7 +169,8 @@ extension CheckpointBranches {
         }
         return [
             "step": .integer(start.step), "tokens_seen": .integer(tokensSeen),
-            "learning_rate": .number(start.learningRate), "batches": .array(rows),
+            "learning_rate": .number(start.learningRate),
+            "phase": .string(start.phase.rawValue), "batches": .array(rows),
             "critical_batch": .integer(critical.estimate),
             "critical_batch_least": .integer(critical.least),
             "critical_batch_below": critical.below.map(JSONValue.integer) ?? .null,

@@ -135,6 +135,13 @@ package struct BranchesSession {
             \(design.decays ? "decayed" : "constant") rate, \(Format.count(design.tokens)) tokens \
             each, \(Format.counted(design.repeats, "repeat")), on \(job.layout), into \(folder.path)
             """)
+        if !design.leftOut.isEmpty {
+            job.announce(
+                "left out, because the rate has decayed or the run has ended there: "
+                    + "\(design.leftOut.count == 1 ? "step" : "steps") "
+                    + "\(Format.list(design.leftOut.map { "\($0)" })); give --checkpoints all to "
+                    + "branch from them too")
+        }
         let largest = design.batches[design.batches.count - 1]
         let steps = design.steps(ofBatch: largest)
         if steps < Self.fewSteps {

@@ -137,9 +137,27 @@ package struct CheckpointBranches: Sendable {
 // MARK: - Sentences
 
 extension CheckpointBranches {
+    /// The mark of a checkpoint that does not count for a batch warmup; empty for the others.
+    var mark: String { start.phase == .training ? "" : "*" }
+
+    /// The reason why the checkpoint does not count for a batch warmup; nil if it does.
+    package var phaseSentence: String? {
+        let reason =
+            switch start.phase {
+            case .training: ""
+            case .decay:
+                "its rate has decayed to \(Format.scientific(start.learningRate, digits: 2)), which "
+                    + "by itself allows larger batches"
+            case .end: "the run has no steps left there"
+            }
+        guard start.phase != .training else { return nil }
+        return
+            "\(mark) Step \(Format.count(start.step)) does not count for a batch warmup: \(reason)."
+    }
+
     /// The critical batch with its uncertainty.
     package var criticalSentence: String {
-        let step = "At step \(Format.count(start.step)),"
+        let step = "At step \(Format.count(start.step))\(mark),"
         guard let first = rows.first, first.standing == .reference else {
             return "\(step) the smallest batch diverged, so there is no critical batch to state."
         }
@@ -165,7 +183,7 @@ extension CheckpointBranches {
     /// The verdict on doubling the run's batch.
     package var doublingSentence: String {
         let batch = design.trunkBatch
-        let step = "at step \(Format.count(start.step))"
+        let step = "at step \(Format.count(start.step))\(mark)"
         let what = "Doubling the batch from \(batch) to \(2 * batch) \(step)"
         let tolerance = "the tolerance of \(Format.significant(design.tolerance, digits: 3))"
         guard let standing = doublingStanding else {

@@ -16,7 +16,7 @@ extension RangeTestResult {
                 + "\(Format.count(recipe.model.parameterCount)) parameters; rates from \(ramp.from) to "
                 + "\(ramp.to) over \(Format.count(ramp.steps)) steps, from \(from).",
             sections: [
-                .init("Recommendation", items: [note] + (search.map(probeItems) ?? [])),
+                .init("Recommendation", items: [note] + searches.flatMap(probeItems)),
                 .init("Range test", items: [.chart(chart)] + ending),
             ])
     }
@@ -27,8 +27,8 @@ extension RangeTestResult {
 
     private func probeItems(_ search: RateSearch) -> [Page.Item] {
         let finished = search.probes.filter { !$0.hasDiverged }
-        let good = search.goodRates
-        let ends = good.map { [("lowest", $0.lowest), ("highest", $0.highest)] } ?? []
+        let ranges = search.goodRanges
+        let ends = ranges.flatMap { [("lowest", $0.lowest), ("highest", $0.highest)] }
         let chart = LineChart(
             title: "Loss after \(Format.count(search.probeSteps)) steps",
             sentence: "Each point is a run at one learning rate, after a short warmup. Its loss is "
@@ -44,15 +44,22 @@ extension RangeTestResult {
         let table = Table(
             columns: [.init("learning rate"), .init("loss"), .init("steps taken")],
             rows: search.probes.map { probe in
-                let isGood = good.map { $0.lowest <= probe.rate && probe.rate <= $0.highest }
+                let isGood = ranges.contains { $0.lowest <= probe.rate && probe.rate <= $0.highest }
                 return .init(
                     [
                         NumberStyle.scientific.text(probe.rate),
                         probe.hasDiverged ? "diverged" : NumberStyle.plain.text(probe.loss),
                         Format.count(probe.losses.count),
-                    ], isEmphasized: isGood ?? false)
+                    ], isEmphasized: isGood)
             })
-        return finished.isEmpty ? [.table(table)] : [.chart(chart), .table(table)]
+        let items: [Page.Item] =
+            finished.isEmpty ? [.table(table)] : [.chart(chart), .table(table)]
+        let isRepeated = search.probeSteps != self.search?.probeSteps
+        return items + (isRepeated ? unsettledNotes(search) : [])
+    }
+
+    private func unsettledNotes(_ search: RateSearch) -> [Page.Item] {
+        unsettledText(search).map { [.note(.information, sentence($0))] } ?? []
     }
 
     private var chart: LineChart {

@@ -4,8 +4,9 @@ import Support
 /// The result of a range test for a recipe.
 package struct RangeTestResult: Sendable {
     package let curve: RangeCurve
-    /// The search that began with the curve's starting rate; nil if it has none.
-    package let search: RateSearch?
+    /// The search that began near the curve's starting rate, and the one that confirmed it if it was
+    /// not settled; none if the curve has no starting rate.
+    package let searches: [RateSearch]
     package let recommendation: RateRecommendation
     package let plan: TrainingPlan
     /// The text of the user's recipe.
@@ -20,18 +21,21 @@ package struct RangeTestResult: Sendable {
     package let baseRate: Double?
 
     package init(
-        curve: RangeCurve, search: RateSearch?, plan: TrainingPlan, recipeText: String,
+        curve: RangeCurve, searches: [RateSearch], plan: TrainingPlan, recipeText: String,
         startStep: Int, start: String?
     ) {
         self.curve = curve
-        self.search = search
+        self.searches = searches
         self.plan = plan
         self.recipeText = recipeText
         self.startStep = startStep
         self.start = start
-        recommendation = RateRecommendation(curve, search)
+        recommendation = RateRecommendation(curve, searches.last)
         baseRate = recommendation.rate.flatMap { Self.baseRate(of: $0, plan) }
     }
+
+    /// The search that decides; nil if there is none.
+    package var search: RateSearch? { searches.last }
 
     /// Returns the rate at the base batch that the scaling rule turns into `rate` at the global
     /// batch.
@@ -53,10 +57,10 @@ package struct RangeTestResult: Sendable {
 
     // MARK: - Text
 
-    /// A table of the probes, and the recommendation.
+    /// The tables of the probes, and the recommendation.
     package var text: String {
         var lines: [String] = []
-        if let search {
+        for search in searches {
             var table = TextTable(
                 ["learning rate", "loss after \(Format.count(search.probeSteps)) steps"],
                 leftColumns: 0)
@@ -66,9 +70,25 @@ package struct RangeTestResult: Sendable {
                     probe.hasDiverged ? "diverged" : Format.fixed(probe.loss, decimals: 4),
                 ])
             }
-            lines = table.lines
+            lines += table.lines
+            if search.probeSteps != searches.last?.probeSteps {
+                lines += unsettledText(search).map { [$0] } ?? []
+            }
         }
         return (lines + [recommendationText]).joined(separator: "\n")
+    }
+
+    /// The reason why a search's probes were repeated with more steps; nil if they are settled.
+    func unsettledText(_ search: RateSearch) -> String? {
+        search.unsettledRates.map { rates in
+            let ends = [rates.lowerBound, rates.upperBound].map {
+                Format.significant($0, digits: 2)
+            }
+            return "not settled: rates from \(ends[0]) to \(ends[1]) are less than a quarter of "
+                + "the \(Format.count(search.probeSteps)) steps behind the best, so chance may "
+                + "decide their order; repeated with "
+                + "\(Format.count(2 * search.probeSteps)) steps"
+        }
     }
 
     /// A sentence about the reason why the ramp ended early; nil if it did not.
@@ -116,6 +136,10 @@ package struct RangeTestResult: Sendable {
     package var json: JSONObject {
         let ramp = curve.ramp
         let good = search?.goodRates
+        let shorter = searches.count > 1 ? searches.first : nil
+        let ranges = (search?.goodRanges ?? []).map { range -> JSONValue in
+            [.number(range.lowest), .number(range.highest)]
+        }
         return [
             "from": .number(ramp.from), "to": .number(ramp.to),
             "shape": .string(ramp.shape.rawValue), "steps": .integer(ramp.steps),
@@ -124,10 +148,13 @@ package struct RangeTestResult: Sendable {
             "loss_noise": .number(curve.noise), "start_step": .integer(startStep),
             "probe_steps": search.map { .integer($0.probeSteps) } ?? .null,
             "probes": .array((search?.probes ?? []).map { .object($0.json) }),
+            "shorter_probe_steps": shorter.map { .integer($0.probeSteps) } ?? .null,
+            "shorter_probes": .array((shorter?.probes ?? []).map { .object($0.json) }),
             "probe_noise": search?.noise.map { .number($0) } ?? .null,
             "tolerance": search.map { .number($0.tolerance) } ?? .null,
             "lowest_good_rate": good.map { .number($0.lowest) } ?? .null,
             "highest_good_rate": good.map { .number($0.highest) } ?? .null,
+            "good_ranges": .array(ranges),
             "is_open_below": good.map { .bool($0.isOpenBelow) } ?? .null,
             "is_open_above": good.map { .bool($0.isOpenAbove) } ?? .null,
             "recommended_learning_rate": recommendation.rate.map { .number($0) } ?? .null,

@@ -54,11 +54,11 @@ package struct RangeTestSession {
         let runner = try StepRunner(plan: input.plan, communicator: world, engine: job.makeEngine())
         let startStep = try begin(runner, input.data)
         announce(input.plan, startStep: startStep)
-        let trials = try takeSteps(runner, input.makeBatches())
+        let trials = try takeSteps(runner, input)
         try runner.free()
-        guard let (curve, search) = trials else { return nil }
+        guard let (curve, searches) = trials else { return nil }
         let result = RangeTestResult(
-            curve: curve, search: search, plan: input.plan, recipeText: text,
+            curve: curve, searches: searches, plan: input.plan, recipeText: text,
             startStep: startStep, start: startPath)
         try world.onFirstRank { () throws(Failure) in
             guard let out = outPath else { return }
@@ -123,12 +123,17 @@ package struct RangeTestSession {
     /// Takes the steps of the ramp and of the probes that follow from it; nil if a signal stopped
     /// them.
     private func takeSteps(
-        _ runner: StepRunner, _ batches: @escaping StepRunner.Batches
-    ) throws(Failure) -> (RangeCurve, RateSearch?)? {
+        _ runner: StepRunner, _ input: TrainingInput
+    ) throws(Failure) -> (RangeCurve, [RateSearch])? {
+        let batches = input.makeBatches()
         guard let curve = try sweepRates(runner, batches) else { return nil }
-        guard let start = curve.startingRate, let fall = curve.fall else { return (curve, nil) }
-        let search = RateSearch(start: start, probeSteps: probeSteps, fall: fall)
-        return try job.probe(search, runner, batches).map { (curve, $0) }
+        guard let start = curve.startingRate, let fall = curve.fall else { return (curve, []) }
+        let search = RateSearch(
+            near: start, recipeRate: input.plan.rate.peakLearningRate, probeSteps: probeSteps,
+            fall: fall)
+        guard let first = try job.probe(search, runner, batches) else { return nil }
+        guard let longer = first.confirmation else { return (curve, [first]) }
+        return try job.probe(longer, runner, batches).map { (curve, [first, $0]) }
     }
 
     private func sweepRates(

@@ -65,6 +65,13 @@ package struct RateProbe: RateTrial, Equatable {
         hasDiverged ? .infinity : Sample(Array(counted)).mean
     }
 
+    /// The mean loss of the quarter of the steps before those that count; infinite if the probe
+    /// diverged.
+    package var earlierLoss: Double {
+        hasDiverged
+            ? .infinity : Sample(Array(losses.dropLast(counted.count).suffix(counted.count))).mean
+    }
+
     /// The difference between the first loss and `loss`; negative and infinite if the probe
     /// diverged.
     package var fall: Double { losses[0] - loss }

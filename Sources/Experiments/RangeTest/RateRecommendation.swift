@@ -33,7 +33,19 @@ package struct RateRecommendation: Sendable, Equatable {
                 ", and \(good.isOpenAbove ? "higher" : "lower") rates may be as good; "
                 + "give --probe-steps more than \(search.probeSteps)"
         }
-        self.init(rate: good.recommended, reason: reason)
+        self.init(rate: good.recommended, reason: reason + Self.others(search))
+    }
+
+    /// Returns a clause about the other ranges of good rates; empty if there is only one.
+    private static func others(_ search: RateSearch) -> String {
+        let others = search.goodRanges.dropFirst().map { range in
+            "\(Format.significant(range.lowest, digits: 2)) to "
+                + Format.significant(range.highest, digits: 2)
+        }
+        guard !others.isEmpty else { return "" }
+        return "; rates from \(Format.list(others)) are as good after these steps, with worse "
+            + "rates between, and the lowest range is recommended because a rate that is too high "
+            + "costs more"
     }
 
     private init(rate: Double?, reason: String) {

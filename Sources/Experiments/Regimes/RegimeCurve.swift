@@ -106,25 +106,39 @@ package struct RegimeCurve: Sendable {
 
     /// Returns a sentence about the effect of the run's rate.
     ///
-    /// - Parameter best: the lowest final loss of all runs.
-    package func sentence(best: Double) -> String {
+    /// - Parameters:
+    ///   - best: the run with the lowest final loss; nil if no loss is finite.
+    ///   - remedy: the advice if the rate looks different than intended.
+    package func sentence(best: RegimeCurve?, remedy: String) -> String {
         let number = NumberStyle.plain
+        let least = best?.end ?? .nan
         let (from, to) = (number.text(start), number.text(end))
-        let more = Format.significant(end - best, digits: 2)
+        let more = Format.significant(end - least, digits: 2)
         let steps = "\(Format.count(losses.count)) steps"
         let rate = "The rate \(NumberStyle.scientific.text(learningRate))"
         let above = "\(more) above the lowest"
-        let lowest = end == best ? "the lowest of all" : "within \(more) of the lowest"
+        let lowest = end == least ? "the lowest of all" : "within \(more) of the lowest"
+        // A worse rate is too large if it is above the best one, also while its loss still falls.
+        let isAboveBest = best.map { learningRate > $0.learningRate } ?? true
         let (looks, fact): (Regime, String) =
-            switch ending(best: best) {
+            switch ending(best: least) {
             case .diverged: (.large, "after \(steps) the losses and gradients are no longer finite")
             case .above: (.large, "the loss ends at \(to), above the \(from) from which it started")
             case .lowest: (.good, "the loss falls from \(from) to \(to) in \(steps), \(lowest)")
-            case .falling: (.small, "after \(steps) the loss is \(to), \(above), and still falls")
-            case .stuck: (.large, "the loss falls from \(from) but stays at \(to), \(above)")
+            case .falling:
+                (
+                    isAboveBest ? .large : .small,
+                    "after \(steps) the loss is \(to), \(above), and still falls"
+                )
+            case .stuck:
+                (
+                    isAboveBest ? .large : .small,
+                    "the loss falls from \(from) but stays at \(to), \(above)"
+                )
             }
-        if looks == regime { return "\(rate) is \(regime.rawValue): \(fact)." }
-        return "\(rate) was meant to be \(regime.rawValue), but looks \(looks.rawValue): "
-            + "\(fact); give other --rates."
+        let recovers = looks == .large && ending(best: least) == .falling ? ", and recovers" : ""
+        if looks == regime { return "\(rate) is \(regime.rawValue)\(recovers): \(fact)." }
+        return "\(rate) was meant to be \(regime.rawValue), but looks \(looks.rawValue)"
+            + "\(recovers): \(fact); \(remedy)."
     }
 }

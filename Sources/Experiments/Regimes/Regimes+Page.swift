@@ -16,7 +16,7 @@ extension Regimes {
                     items: [.chart(training), .chart(validation), .table(facts)]),
                 Page.Section(
                     "Choice of the rates", text: [choice.joined(separator: " ")],
-                    items: search.map { [.chart(rates($0))] } ?? []),
+                    items: [.chart(search.map(rates) ?? givenRates)]),
                 Page.Section(
                     "Sharpness", text: sharpnessText,
                     items: [.chart(sharpness), .table(sharpnessFacts)]),
@@ -90,7 +90,7 @@ extension Regimes {
         }
         let diverged = search.probes.filter(\.hasDiverged).map(point)
         let chosen = zip(
-            curves, [search.probe(beyond: -1), search.bestProbe, search.probe(beyond: 1)]
+            curves, [search.probe(beyond: -1), search.goodProbe, search.probe(beyond: 1)]
         ).enumerated()
         return LineChart(
             title: "Loss after \(Format.count(search.probeSteps)) steps at each rate",
@@ -106,6 +106,35 @@ extension Regimes {
                     .init(
                         name(pair.0), .points, points: pair.1.map { [point($0)] } ?? [],
                         color: index + 1, isListed: false)
+                },
+            markers: curves.map { .init($0.learningRate, name($0)) })
+    }
+
+    /// The final losses of the runs against their rates.
+    private var givenRates: LineChart {
+        let finished = curves.filter { !$0.hasDiverged && $0.end.isFinite }
+        let losses = finished.map(\.end) + [curves[0].start]
+        let (low, high) = (losses.min() ?? 0, losses.max() ?? 1)
+        let margin = 0.08 * max(high - low, 1e-3)
+        func point(_ curve: RegimeCurve) -> LineChart.Point {
+            let loss = curve.hasDiverged || !curve.end.isFinite ? high + 0.5 * margin : curve.end
+            return .init(curve.learningRate, loss)
+        }
+        let isComplete = finished.count == curves.count
+        return LineChart(
+            title: "Loss after the run at each rate",
+            sentence: "The lines and colors mark the runs."
+                + (isComplete ? "" : " Runs that diverged are at the upper edge."),
+            x: ChartAxis("learning rate", scale: .log, style: .scientific),
+            y: ChartAxis(
+                "validation loss, nats per token", limits: (low - margin)...(high + margin)),
+            series: [
+                .init("runs", .lineAndPoints, points: finished.map(point), color: 0)
+            ]
+                + curves.enumerated().map { index, curve in
+                    .init(
+                        name(curve), .points, points: [point(curve)], color: index + 1,
+                        isListed: false)
                 },
             markers: curves.map { .init($0.learningRate, name($0)) })
     }

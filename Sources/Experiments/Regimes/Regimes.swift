@@ -26,18 +26,23 @@ package struct Regimes: Sendable {
     /// The losses around the path at the good rate.
     package let close: LossSurface
 
-    /// The lowest final loss; not a number if none is finite.
-    package var best: Double { curves.map(\.end).filter(\.isFinite).min() ?? .nan }
+    /// The run with the lowest final loss; nil if no loss is finite.
+    private var best: RegimeCurve? { curves.filter(\.end.isFinite).min { $0.end < $1.end } }
 
     /// A sentence for each run.
-    package var sentences: [String] { curves.map { $0.sentence(best: best) } }
+    package var sentences: [String] {
+        let remedy =
+            search == nil
+            ? "give other --rates"
+            : "the short runs did not show this, which more --probe-steps may"
+        return curves.map { $0.sentence(best: best, remedy: remedy) }
+    }
 
     /// The reasons for the three rates, in sentences.
     package var choice: [String] {
-        guard let search, let good = search.bestProbe, let small = search.probe(beyond: -1),
+        guard let search, let good = search.goodProbe, let small = search.probe(beyond: -1),
             let large = search.probe(beyond: 1)
         else { return ["The rates were given by --rates."] }
-        let fall = Format.significant(good.fall, digits: 3)
         func reason(_ regime: Regime, _ probe: RateProbe) -> String {
             let words = regime == .small ? ("lower", "lowest") : ("higher", "highest")
             let by = Format.significant(probe.fall, digits: 3)
@@ -56,9 +61,18 @@ package struct Regimes: Sendable {
                 + "steps from the same start on the same batches.",
             "The search began at the recipe's rate and went up and down by factors of four, then of "
                 + "two.",
-            "Good is the rate at which the loss falls farthest, by \(fall) nats.",
+            goodReason(search, good),
             reason(.small, small), reason(.large, large),
         ]
+    }
+
+    private func goodReason(_ search: RateSearch, _ good: RateProbe) -> String {
+        let fall = "the loss falls by \(Format.significant(good.fall, digits: 3)) nats"
+        if good == search.bestProbe { return "Good is the rate at which \(fall), the farthest." }
+        return good == search.startProbe
+            ? "Good is the recipe's rate, at which \(fall); the lowest loss is too close to tell apart."
+            : "Good is the lowest of the rates whose losses are too close to the least to tell apart; "
+                + "there \(fall)."
     }
 
     /// A row for each step of each run as comma-separated values. The rows of snapshots also have
@@ -90,8 +104,8 @@ package struct Regimes: Sendable {
     }
 
     package var json: JSONObject {
-        let best = best
-        let runs = curves.map { curve -> JSONValue in
+        let sentences = sentences
+        let runs = curves.enumerated().map { index, curve -> JSONValue in
             let snapshots = curve.snapshots.map { snapshot -> JSONValue in
                 [
                     "step": .integer(snapshot.step),
@@ -107,7 +121,7 @@ package struct Regimes: Sendable {
                 "learning_rate": .number(curve.learningRate),
                 "diverged": .bool(curve.hasDiverged), "steps": .integer(curve.losses.count),
                 "clipped_steps": .integer(curve.clippedSteps),
-                "finding": .string(curve.sentence(best: best)), "snapshots": .array(snapshots),
+                "finding": .string(sentences[index]), "snapshots": .array(snapshots),
             ]
         }
         return [

@@ -43,7 +43,7 @@ extension RegimesSession {
     ///
     /// - Throws: `Failure` (configuration) if there are no three rates.
     func chosenRates(of search: RateSearch, _ plan: TrainingPlan) throws(Failure) -> [Double] {
-        let probes = [search.probe(beyond: -1), search.bestProbe, search.probe(beyond: 1)]
+        let probes = [search.probe(beyond: -1), search.goodProbe, search.probe(beyond: 1)]
         let rates = probes.compactMap { $0?.rate }
         let tried = search.probes.map { Format.scientific($0.rate, digits: 2) }
         guard rates.count == 3, rates[0] < rates[1], rates[1] < rates[2] else {

@@ -35,6 +35,12 @@ package struct ParametrizationName: Sendable, Hashable {
     package var label: String {
         name.isEmpty ? "unnamed" : Parametrization(rawValue: name)?.label ?? name
     }
+
+    /// Returns the name of a model with the parametrizations that it is trained in, such as "width
+    /// 64 (muP)". A model of the only parametrization needs none.
+    static func model(_ name: String, in own: [ParametrizationName], isOnly: Bool) -> String {
+        isOnly ? name : "\(name) (\(Format.list(own.map(\.label))))"
+    }
 }
 
 /// The transfer of rates to larger models in one parametrization, by one comparison and batch.
@@ -44,10 +50,18 @@ package struct SizeTransfer: Sendable {
     /// The comparison in words, such as "equal tokens".
     package let comparison: String
     package let analysis: TransferAnalysis
+    /// The other comparisons with the same numbers. At the largest batch, equal tokens are often
+    /// equal steps.
+    package fileprivate(set) var sameComparisons: [String] = []
+    /// The earlier comparison that has the same numbers; nil if there is none.
+    package fileprivate(set) var repeats: String?
+
+    /// All comparisons with these numbers in words.
+    package var comparisons: String { Format.list([comparison] + sameComparisons) }
 
     /// The verdict with its parametrization and comparison.
     package var sentence: String {
-        "With \(parametrization.title) at batch \(batch), by \(comparison): "
+        "With \(parametrization.title) at batch \(batch), by \(comparisons): "
             + analysis.sentence
     }
 }
@@ -55,12 +69,15 @@ package struct SizeTransfer: Sendable {
 /// The findings of runs about the size of the model.
 package struct SizeFindings: Sendable {
     package let transfers: [SizeTransfer]
+    /// The transfers without those that repeat the numbers of another comparison.
+    package var distinctTransfers: [SizeTransfer] { transfers.filter { $0.repeats == nil } }
     /// The joint fit of each parametrization whose runs allow one.
     package let fits: [(parametrization: ParametrizationName, fit: JointRateFit)]
-    /// The analysis over batches of each model; none with one batch.
+    /// The analysis over batches of each model, by the model's name; none with one batch.
     package let models: [(name: String, analysis: Analysis)]
     package let tolerance: Double
-    private let level: Double
+    /// The level of every interval.
+    package let level: Double
 
     /// Analyzes the transfer of the best rate within each family.
     ///
@@ -77,17 +94,26 @@ package struct SizeFindings: Sendable {
         for family in families {
             var observations: [JointRateFit.Observation] = []
             for batch in batches {
+                var known: [SizeTransfer] = []
                 for (place, comparison) in comparisons.enumerated() {
-                    let transfer = Self.transfer(
+                    let analysis = Self.transfer(
                         family.members, batch: batch, comparison: place, settings)
-                    guard let transfer else { continue }
-                    transfers.append(
+                    guard let analysis else { continue }
+                    let first = known.firstIndex {
+                        $0.repeats == nil && $0.analysis == analysis
+                    }
+                    if let first { known[first].sameComparisons.append(comparison) }
+                    known.append(
                         SizeTransfer(
                             parametrization: family.parametrization, batch: batch,
-                            comparison: comparison, analysis: transfer))
+                            comparison: comparison, analysis: analysis,
+                            repeats: first.map { known[$0].comparison }))
+                    guard first == nil else { continue }
                     observations += Self.observations(
-                        transfer, family.members, batch: batch, comparison: place)
+                        analysis, family.members, batch: batch, comparison: place,
+                        number: transfers.count + known.count)
                 }
+                transfers += known
             }
             if let fit = JointRateFit(observations, level: settings.level) {
                 fits.append((family.parametrization, fit))
@@ -111,8 +137,11 @@ package struct SizeFindings: Sendable {
     }
 
     /// Returns the best rates of a comparison, for a joint fit.
+    ///
+    /// - Parameter number: a number for the valley, which these best rates share.
     private static func observations(
-        _ transfer: TransferAnalysis, _ members: [SizedMember], batch: Int, comparison: Int
+        _ transfer: TransferAnalysis, _ members: [SizedMember], batch: Int, comparison: Int,
+        number: Int
     ) -> [JointRateFit.Observation] {
         transfer.optima.compactMap { optimum in
             guard let best = optimum.optimum.best,
@@ -121,7 +150,7 @@ package struct SizeFindings: Sendable {
             else { return nil }
             return JointRateFit.Observation(
                 parameters: Double(optimum.batch), tokens: tokens, batch: Double(batch),
-                logRate: best.logRate)
+                best: best, comparison: number)
         }
     }
 
@@ -132,7 +161,7 @@ package struct SizeFindings: Sendable {
                 + "its loss at the smallest",
             "model's best rate, minus the loss at its own best rate.",
         ]
-        for transfer in transfers {
+        for transfer in distinctTransfers {
             lines += ["", transfer.sentence] + transfer.analysis.table.lines.map { "  " + $0 }
             lines += transfer.analysis.details.map { "  " + $0 }
         }
@@ -140,7 +169,7 @@ package struct SizeFindings: Sendable {
             lines += ["", "With \(parametrization.title): \(fit.sentence)"]
         }
         for (name, analysis) in models {
-            lines += ["", "With the model \(name):", "", analysis.summary]
+            lines += ["", "Over the batches of \(name):", "", analysis.summary]
         }
         return lines.joined(separator: "\n")
     }
@@ -158,6 +187,7 @@ package struct SizeFindings: Sendable {
                     json["parametrization"] = .string(transfer.parametrization.name)
                     json["batch"] = .integer(transfer.batch)
                     json["comparison"] = .string(transfer.comparison)
+                    json["repeats"] = transfer.repeats.map { .string($0) } ?? .null
                     return .object(json)
                 }),
             "joint_fits": .array(

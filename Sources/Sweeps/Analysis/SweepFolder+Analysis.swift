@@ -122,7 +122,7 @@ extension SweepFolder {
                 points: points.filter { $0.0.point.variant == member.variant }.map(\.1)
             )
         }
-        let analyses = try members.filter { _, points in
+        var analyses = try members.filter { _, points in
             points.contains { $0.rule == TrainedPoint.grid }
         }.map { (member, points) throws(Failure) in
             var settings = member.specification.analysisSettings
@@ -131,45 +131,32 @@ extension SweepFolder {
                 return (member: member, analysis: try Analysis(points, settings: settings))
             } catch { throw error.inFile(self.ledger) }
         }
-        let hasSizes = specification.hasSizes
+        let outlook = try outlook(specification, plan, schedule, results, analyses[0].analysis)
+        let durations = try ledger.durations(results)
+        let isGrid = plan == nil && !schedule.openPoints(results).isEmpty
+        for index in analyses.indices {
+            analyses[index].analysis = try advised(
+                analyses[index].analysis, outlook, specification, isGrid: isGrid,
+                durations: specification.hasSizes ? RunDurations([]) : durations)
+        }
         return SweepFindings(
             specification: specification, results: results, progress: schedule.progress(results),
             // Only a warning needs the file, so the analysis does without it.
             warnings: try specification.warnings(
                 trainingTokens: (try? readOrigin())?.trainingTokens),
-            planNote: try plan.map { (plan) throws(Failure) in
-                try note(plan, results, analyses[0].analysis)
-            },
-            analyses: analyses,
-            sizes: hasSizes
+            planNote: plan == nil ? nil : outlook.map { note($0, results) }, analyses: analyses,
+            sizes: specification.hasSizes
                 ? specification.sizeFindings(members, analyses: analyses) : nil)
     }
 
-    private func note(
-        _ plan: SweepPlan, _ results: [PointResult], _ analysis: Analysis
-    ) throws(Failure) -> String {
+    /// Returns a sentence about the end of a planned sweep.
+    private func note(_ outlook: SweepOutlook, _ results: [PointResult]) -> String {
         let count = Format.counted(results.count, "run")
-        let ended = Set(results.map(\.point.name))
-        let isOpen = try plan.points().contains { !ended.contains($0.name) }
-        // A budget may have ended in the middle of a round that was not needed.
-        guard !analysis.designs.flatMap(\.verdicts).allSatisfy(\.isSettled) else {
-            return "Every rule is settled after \(count)."
+        return switch outlook {
+        case .decided: "Every rule is settled after \(count)."
+        case .exhausted: "After \(count), no further run is expected to settle a rule."
+        case .runs: "After \(count), some rules are not settled."
         }
-        switch isOpen ? .runs([]) : plan.next(results) {
-        case .decided: return "Every rule is settled after \(count)."
-        case .exhausted: return "After \(count), no further run is expected to settle a rule."
-        case .runs:
-            return "After \(count), some rules are not settled; to continue, use "
-                + "\(resumption("--budget 20m "))."
-        }
-    }
-
-    /// Returns the command that resumes the sweep, with more options.
-    ///
-    /// It names the launcher however this process was started, so that the analysis depends on the
-    /// folder alone.
-    private func resumption(_ options: String = "") -> String {
-        "`launch/mpirun -- lockstep sweep --resume \(options)--out \(shellQuoted(path))`"
     }
 
     /// Writes the table of the results and the analysis into the folder.

@@ -33,16 +33,19 @@ package struct SweepLedger: Sendable {
     private let start = MonotonicClock.nanoseconds
     /// The number of runs that had ended when this start of the sweep began.
     private let before: Int
+    /// The number of groups of this start of the sweep; nil if it trains nothing.
+    private let groups: Int?
 
     package init(
         _ folder: SweepFolder, schedule: SweepSchedule, session: String, plan: SweepPlan? = nil,
-        budget: SweepBudget? = nil
+        budget: SweepBudget? = nil, groups: Int? = nil
     ) {
         self.folder = folder
         self.schedule = schedule
         self.session = session
         self.plan = plan
         self.budget = budget
+        self.groups = groups
         before = plan == nil ? 0 : (try? MetricsLog.read(folder.ledger).count) ?? 0
     }
 
@@ -121,10 +124,8 @@ package struct SweepLedger: Sendable {
             let tokens = (begun + [point]).reduce(0) { $0 + schedule.tokens(ofBatch: $1.batch) }
             return tokens <= Double(count)
         case .seconds(let seconds):
-            let own = try trainedPoints(results.filter { $0.point.batch == point.batch }).map {
-                $0.secondsPerStep * Double($0.curve.last?.step ?? 0)
-            }
-            return elapsed + (own.isEmpty ? 0 : Sample(own).mean) <= seconds
+            let own = try durations(results).seconds(ofBatch: point.batch)
+            return elapsed + (own ?? 0) <= seconds
         }
     }
 
@@ -148,13 +149,20 @@ package struct SweepLedger: Sendable {
 
     /// Records the result of a point and releases its claim.
     ///
+    /// - Parameter seconds: the duration of the run with its evaluations; nil if only a part of it
+    ///   was measured.
     /// - Throws: `Failure` (I/O) if the ledger cannot be written.
-    package func record(_ result: PointResult, secondsPerStep: Double) throws(Failure) {
+    package func record(
+        _ result: PointResult, secondsPerStep: Double, seconds: Double? = nil
+    ) throws(Failure) {
+        var timing: JSONObject = [
+            "point": .string(result.point.name), "seconds_per_step": .number(secondsPerStep),
+        ]
+        if let seconds { timing["seconds"] = .number(seconds) }
+        if let groups { timing["groups"] = .integer(groups) }
         try locked { () throws(Failure) in
             try MetricsLog.append(result.line, to: folder.ledger)
-            try MetricsLog.append(
-                ["point": .string(result.point.name), "seconds_per_step": .number(secondsPerStep)],
-                to: folder.timings)
+            try MetricsLog.append(timing, to: folder.timings)
         }
         FileSystem.removeIfPossible(claim(of: result.point))
     }
@@ -174,19 +182,47 @@ package struct SweepLedger: Sendable {
         }
     }
 
-    /// Returns the results with the durations of their steps, as input for the analysis.
+    /// Returns the results with their durations, as input for the analysis.
     ///
     /// - Throws: `Failure` (bad data) if the timings are damaged; (I/O) if they cannot be read.
     package func trainedPoints(_ results: [PointResult]) throws(Failure) -> [TrainedPoint] {
-        var seconds: [String: Double] = [:]
-        if FileSystem.exists(folder.timings) {
-            for record in try MetricsLog.read(folder.timings) {
-                if let name: String = try? record.json.read("point") {
-                    seconds[name] = record["seconds_per_step"]
-                }
-            }
+        let timings = try timings()
+        return results.map {
+            $0.trained(
+                secondsPerStep: timings.secondsPerStep[$0.point.name] ?? 0,
+                seconds: timings.seconds[$0.point.name])
         }
-        return results.map { $0.trained(secondsPerStep: seconds[$0.point.name] ?? 0) }
+    }
+
+    /// Returns the durations of the runs on the sweep's latest layout.
+    ///
+    /// - Throws: the failures of `trainedPoints`.
+    func durations(_ results: [PointResult]) throws(Failure) -> RunDurations {
+        RunDurations(try trainedPoints(results), groups: try timings().groups)
+    }
+
+    /// The durations in the file of timings, by the names of their points.
+    private struct Timings {
+        var secondsPerStep: [String: Double] = [:]
+        /// The durations of whole runs on the latest layout.
+        var seconds: [String: Double] = [:]
+        /// The number of groups of the latest start that trained a run; nil if an earlier version
+        /// trained it.
+        var groups: Int?
+    }
+
+    private func timings() throws(Failure) -> Timings {
+        var timings = Timings()
+        guard FileSystem.exists(folder.timings) else { return timings }
+        let records = try MetricsLog.read(folder.timings)
+        timings.groups = records.last.flatMap { $0["groups"] }.flatMap(Int.init(exactly:))
+        for record in records {
+            guard let name: String = try? record.json.read("point") else { continue }
+            timings.secondsPerStep[name] = record["seconds_per_step"]
+            let groups = record["groups"].flatMap(Int.init(exactly:))
+            timings.seconds[name] = groups == timings.groups ? record["seconds"] : nil
+        }
+        return timings
     }
 
     private func claim(of point: SweepPoint) -> String { "\(folder.claims)/\(point.name)" }

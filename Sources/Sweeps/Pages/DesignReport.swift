@@ -19,15 +19,20 @@ struct DesignReport {
     /// The charts, then the verdicts in the terms of the analysis, then the tables.
     var section: Page.Section {
         let charts =
-            (regretChart.map { [$0] } ?? []) + collapseCharts + [bestRateChart, lossChart]
+            (analysis.hasOneBatch ? [] : ruleCharts) + [bestRateChart, lossChart]
             + (analysis.repeatsTargets ? [] : targetCharts)
         return Page.Section(
             "By \(analysis.design.name)",
             items: charts.map { .chart($0) } + (heatMap.map { [.chart($0)] } ?? [])
-                + [.table(verdictTable)] + notes
-                + [.table(analysis.optimaTable), .table(analysis.regretTableByBatch)] + laws
+                + (analysis.hasOneBatch
+                    ? [.table(analysis.optimaTable)]
+                    : [.table(verdictTable)] + notes + [
+                        .table(analysis.optimaTable), .table(analysis.regretTableByBatch),
+                    ] + laws)
                 + [.table(analysis.sensitivityTable)] + targets)
     }
+
+    private var ruleCharts: [LineChart] { (regretChart.map { [$0] } ?? []) + collapseCharts }
 
     var batchAxis: ChartAxis {
         ChartAxis("batch, sequences", scale: .log, chosen: analysis.optima.map { Double($0.batch) })

@@ -10,10 +10,24 @@ struct RateLine {
     /// The rates, with the interval of the fit if there is one law.
     let points: [LineChart.Point]
 
+    /// Creates the line of a design's best rates against the batch.
+    ///
     /// Returns nil if no law fits the best rates, or fewer than two batches have one.
     init?(_ analysis: DesignAnalysis, level: Double) {
-        let exponent = analysis.exponent
-        let found = analysis.optima.compactMap { optimum in
+        self.init(analysis.optima, analysis.exponent, variable: "B", level: level)
+    }
+
+    /// Creates the line of a transfer's best rates against the number of parameters.
+    ///
+    /// Returns nil if no law fits the best rates, or fewer than two models have one.
+    init?(_ analysis: TransferAnalysis, level: Double) {
+        self.init(analysis.optima, analysis.exponent, variable: "N", level: level)
+    }
+
+    private init?(
+        _ optima: [BatchOptimum], _ exponent: RateExponent, variable: String, level: Double
+    ) {
+        let found = optima.compactMap { optimum in
             optimum.optimum.best.map { (log: log(Double(optimum.batch)), best: $0) }
         }
         guard found.count >= 2, let slope = exponent.exponent,
@@ -33,7 +47,7 @@ struct RateLine {
                 Self.centralHalf(found.map(\.best), variance: 1 / total, level: level)
             }
             let slopeHalf = slope.interval.map { $0.width / 2 }
-            name = "fit, B^\(Format.fixed(slope.value, decimals: 2))"
+            name = "fit, \(variable)^\(Format.fixed(slope.value, decimals: 2))"
             points = marks.map { mark in
                 let rate = level0 + slope.value * (mark - center)
                 let ends = half.flatMap { half in
@@ -49,8 +63,8 @@ struct RateLine {
             }
             let level0 = mean(found.map { $0.best.logRate - shape($0.log) })
             name =
-                "fit, B^\(Format.fixed(bend.below, decimals: 2)) up to \(bend.batch), then "
-                + "B^\(Format.fixed(bend.above, decimals: 2))"
+                "fit, \(variable)^\(Format.fixed(bend.below, decimals: 2)) up to \(bend.batch), then "
+                + "\(variable)^\(Format.fixed(bend.above, decimals: 2))"
             points = (marks + [corner]).sorted().map {
                 LineChart.Point(exp($0), exp(level0 + shape($0)))
             }

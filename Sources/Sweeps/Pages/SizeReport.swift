@@ -11,25 +11,76 @@ struct SizeReport {
     ///
     /// - Parameters:
     ///   - about: a sentence about the runs.
-    ///   - limits: the sections before the findings.
-    func page(title: String, about: String, limits: [Page.Section]) -> Page {
+    ///   - limits: the limits of the runs. Warnings follow the answer, and the others the findings.
+    ///   - confounds: the properties of the runs that a comparison would mistake for an effect of
+    ///     the size.
+    func page(
+        title: String, about: String, limits: [Page.Item], confounds: [Page.Item] = []
+    ) -> Page {
         let tolerance = Format.significant(findings.tolerance, digits: 3)
+        let warnings = limits.filter(Self.isWarning)
+        let others = limits.filter { !Self.isWarning($0) }
         return Page(
             title: title,
             subtitle: "\(about) Does the best rate of the smallest model suit the larger ones? It "
                 + "transfers to a model if the whole interval of its regret, the loss at this rate "
                 + "minus the loss at the model's best rate, is at most \(tolerance) nats.",
-            sections: limits + sections)
+            sections: [Page.Section("Answer", items: answers + warnings)] + sections
+                + (others.isEmpty ? [] : [Page.Section("Limits", items: others)])
+                + (confounds.isEmpty ? [] : [Page.Section("Confounds", items: confounds)]))
+    }
+
+    private static func isWarning(_ item: Page.Item) -> Bool {
+        if case .note(.warning, _) = item { true } else { false }
+    }
+
+    /// The answers of each parametrization. Batches and comparisons with the same finding share one.
+    private var answers: [Page.Item] {
+        var groups: [(answer: SizeAnswer, transfers: [SizeTransfer])] = []
+        for transfer in findings.distinctTransfers {
+            let answer = SizeAnswer(transfer.analysis)
+            let place = groups.firstIndex {
+                $0.answer.finding == answer.finding && $0.answer.kind == answer.kind
+                    && $0.transfers[0].parametrization == transfer.parametrization
+            }
+            if let place {
+                groups[place].transfers.append(transfer)
+            } else {
+                groups.append((answer, [transfer]))
+            }
+        }
+        return groups.map { answer, transfers in
+            let name = transfers[0].parametrization
+            let all = findings.distinctTransfers.filter { $0.parametrization == name }
+            // The finding of all comparisons does not name them.
+            let places =
+                all.count == transfers.count
+                ? ""
+                : " " + Format.list(transfers.map { "at batch \($0.batch) by \($0.comparisons)" })
+            let isOnly = Set(findings.transfers.map(\.parametrization)).count == 1
+            let start = isOnly && name.name.isEmpty ? "" : "with \(name.title)"
+            let context = (start + places).trimmingPrefix(" ")
+            let finding =
+                context.isEmpty
+                ? answer.finding
+                : context.prefix(1).uppercased() + context.dropFirst() + ", "
+                    + answer.finding.prefix(1).lowercased() + answer.finding.dropFirst()
+            let first =
+                transfers.count > 1 && transfers.contains { SizeAnswer($0.analysis) != answer }
+                ? "At batch \(transfers[0].batch) by \(transfers[0].comparisons): " : ""
+            return .verdict(Verdict(answer.kind, finding, text: first + answer.outlook))
+        }
     }
 
     /// A section for each batch and comparison, which has all parametrizations.
     private var sections: [Page.Section] {
         var titles: [String] = []
-        for title in findings.transfers.map(title) where !titles.contains(title) {
+        let transfers = findings.distinctTransfers
+        for title in transfers.map(title) where !titles.contains(title) {
             titles.append(title)
         }
         let comparisons = titles.map { title in
-            section(title, findings.transfers.filter { self.title($0) == title })
+            section(title, transfers.filter { self.title($0) == title })
         }
         guard !findings.fits.isEmpty else { return comparisons }
         return comparisons + [
@@ -42,16 +93,16 @@ struct SizeReport {
     }
 
     private func title(_ transfer: SizeTransfer) -> String {
-        "Transfer at batch \(transfer.batch), by \(transfer.comparison)"
+        "Transfer at batch \(transfer.batch), by \(transfer.comparisons)"
     }
 
     private func section(_ title: String, _ transfers: [SizeTransfer]) -> Page.Section {
         let charts =
-            transfers.map(lossChart) + (regretChart(transfers).map { [$0] } ?? [])
-            + [rateChart(transfers)]
+            [rateChart(transfers)] + (regretChart(transfers).map { [$0] } ?? [])
+            + transfers.map(lossChart)
         return Page.Section(
             title,
-            items: transfers.map { .verdict(verdict($0)) } + charts.map { .chart($0) }
+            items: charts.map { .chart($0) } + transfers.map { .verdict(verdict($0)) }
                 + transfers.map { .table(table($0)) })
     }
 
@@ -132,8 +183,8 @@ struct SizeReport {
     }
 
     private func rateChart(_ transfers: [SizeTransfer]) -> LineChart {
-        let series = transfers.enumerated().map { index, transfer in
-            LineChart.Series(
+        let series = transfers.enumerated().flatMap { index, transfer in
+            let best = LineChart.Series(
                 transfer.parametrization.label, .points,
                 points: transfer.analysis.optima.compactMap { optimum in
                     optimum.optimum.best.map { best in
@@ -142,26 +193,36 @@ struct SizeReport {
                             interval: best.interval.map { $0.lower...$0.upper })
                     }
                 }, color: index + 1)
+            let law = RateLine(transfer.analysis, level: findings.level).map { line in
+                LineChart.Series(
+                    transfers.count > 1
+                        ? "\(transfer.parametrization.label), \(line.name)" : line.name,
+                    points: line.points, color: index + 1)
+            }
+            return [best] + (law.map { [$0] } ?? [])
         }
-        let usual = LineChart.Series(
-            "usual rates of large models", .points,
-            points: Self.usualRates.map { parameters, range in
-                LineChart.Point(
-                    parameters, (range.lowerBound * range.upperBound).squareRoot(),
-                    interval: range)
-            }, color: .ink)
+        let hasLine = series.count > transfers.count
+        let published = LineChart.Series(
+            "GPT-3", .points, points: Self.publishedRates.map { LineChart.Point($0, $1) },
+            color: .ink)
         return LineChart(
             title: "Best rate against parameters",
-            sentence: "The best rate of each model with its interval, and the rates that are "
-                + "usual for AdamW with the standard parametrization at 100 million to 100 billion "
-                + "parameters.",
+            sentence:
+                "The best rate of each model with its interval\(hasLine ? Self.lineClause : "")"
+                + ". Black points are the rates of GPT-3 by all its parameters (Brown et al. 2020, "
+                + "table 2.1), which grew the batch with the size.",
             x: ChartAxis("parameters", scale: .log, style: .count),
             y: ChartAxis("learning rate", scale: .log, style: .scientific),
-            series: series + [usual])
+            series: series + [published])
     }
 
-    /// The ranges of published rates by the number of parameters.
-    private static let usualRates: [(Double, ClosedRange<Double>)] = [
-        (1e8, 3e-4...1e-3), (1e9, 1e-4...3e-4), (1e10, 3e-5...1e-4), (1e11, 1e-5...3e-5),
+    private static let lineClause =
+        ", and the power of the number of parameters N that was fitted to them, with its interval"
+
+    /// The learning rates of the models of GPT-3 by their number of parameters (Brown et al. 2020,
+    /// 2005.14165, table 2.1).
+    private static let publishedRates: [(Double, Double)] = [
+        (125e6, 6e-4), (350e6, 3e-4), (760e6, 2.5e-4), (1.3e9, 2e-4), (2.7e9, 1.6e-4),
+        (6.7e9, 1.2e-4), (13e9, 1e-4), (175e9, 0.6e-4),
     ]
 }

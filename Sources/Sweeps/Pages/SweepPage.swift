@@ -20,7 +20,9 @@ struct SweepPage {
             Page.Item.verdict(design.answer(among: designs.count))
         }
         let answer = Page.Section(
-            "Answer", items: answers + notes + designs.map { .chart($0.verdictMap) })
+            "Answer",
+            items: answers + notes
+                + designs.filter { !$0.analysis.hasOneBatch }.map { .chart($0.verdictMap) })
         return Page(
             title: title, subtitle: about,
             sections: [answer] + confounds + designs.map(\.section))
@@ -55,8 +57,7 @@ extension SweepFolder {
                 title: title,
                 about: "Models of several sizes with \(Format.list(models)), \(runs) of "
                     + "\(specification.recipePath).",
-                limits: (notes.map { [Page.Section("Limits", items: $0)] } ?? [])
-                    + confoundSections)
+                limits: notes ?? [], confounds: confounds)
         }
         return SweepPage(
             title: title,
@@ -90,8 +91,7 @@ extension RunTable {
             return SweepPage(title: title, about: about, analysis: analysis, notes: notes).page
         case .sizes(let sizes):
             return SizeReport(findings: sizes).page(
-                title: title, about: about,
-                limits: notes.isEmpty ? [] : [Page.Section("Limits", items: notes)])
+                title: title, about: about, limits: notes)
         }
     }
 }

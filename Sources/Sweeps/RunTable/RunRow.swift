@@ -27,15 +27,18 @@ struct RunRow {
     let loss: Double?
     let secondsPerStep: Double
     let noiseScale: Double?
+    /// The fields of the header's unread columns.
+    let unread: [String]
 
     /// Reads a row.
     ///
     /// - Parameter contextLength: the context length of all rows, or nil for that of their column.
     /// - Throws: `Failure` (bad data) that names the line and the column of the first bad field.
     init(
-        _ row: CSVText.Row, header: RunHeader, contextLength: Int?, path: String
+        _ row: CSVText.Row, header: RunHeader, contextLength: Int?, format: RunFormat
     ) throws(Failure) {
-        let fields = RunFields(row: row, header: header, path: path)
+        let fields = RunFields(row: row, header: header, format: format)
+        let path = format.path
         line = row.line
         guard row.fields.count == header.width else {
             throw .file(
@@ -45,7 +48,8 @@ struct RunRow {
             )
         }
         model = try fields.model()
-        let rule = fields.text(.rule)
+        unread = header.unread.map { row.fields[$0.place] }
+        let rule = fields.rule()
         self.rule = rule.isEmpty ? TrainedPoint.grid : rule
         guard let batch = try fields.count(.batch) else { throw fields.missing(.batch) }
         self.batch = batch
@@ -65,12 +69,37 @@ struct RunRow {
     var isStart: Bool { step ?? tokens == 0 }
 }
 
+/// The format of the numbers in a file.
+struct RunFormat {
+    let path: String
+    let delimiter: CSVText.Delimiter
+
+    /// Returns a number with a decimal point. Only with semicolons between columns, a comma may be
+    /// a decimal comma.
+    fileprivate func decimal(_ text: String) -> String {
+        guard delimiter == .semicolon, !text.contains("."), text.count(where: { $0 == "," }) == 1
+        else { return text }
+        return text.replacing(",", with: ".")
+    }
+
+    /// Returns a whole number that is written with commas before groups of three digits, or nil if
+    /// it is not. With commas between columns, such a field has quotes, and no count has decimals.
+    fileprivate func thousands(_ text: String) -> Int? {
+        guard delimiter == .comma, text.contains(","),
+            text.wholeMatch(of: /[1-9][0-9]{0,2}(,[0-9]{3})+/) != nil
+        else { return nil }
+        return Int(text.replacing(",", with: ""))
+    }
+}
+
 /// The fields of a row by column.
 private struct RunFields {
     let row: CSVText.Row
     let header: RunHeader
-    let path: String
+    let format: RunFormat
 
+    /// The spellings of a missing value, in lower case.
+    private static let missingValues: Set<String> = ["null", "na", "n/a", "none", "-"]
     /// The largest batch or number of steps; the product of two such numbers does not overflow.
     private static let largestCount = 1_000_000_000
     private static let largestTokens = 1_000_000_000_000_000
@@ -79,9 +108,21 @@ private struct RunFields {
     private static let rates = 1e-30...1e30
     private static let losses = -1e9...1e9
 
-    /// Returns a field; empty without such a column.
-    func text(_ column: RunColumn) -> String {
+    /// Returns a field as it is in the file; empty without such a column.
+    private func field(_ column: RunColumn) -> String {
         header[column].map { row.fields[$0.place] } ?? ""
+    }
+
+    /// Returns a field; empty if its value is missing.
+    func text(_ column: RunColumn) -> String {
+        let text = field(column)
+        return Self.missingValues.contains(text.lowercased()) ? "" : text
+    }
+
+    /// Returns the rule. One of them is named "none".
+    func rule() -> String {
+        let none = CommonRule.unchanged.rawValue
+        return field(.rule) == none ? none : text(.rule)
     }
 
     func missing(_ column: RunColumn) -> Failure {
@@ -93,26 +134,45 @@ private struct RunFields {
         let value = text(column)
         let shown = value.isEmpty ? "" : " = \(jsonQuoted(String(value.prefix(40))))"
         return .file(
-            .badData, path,
+            .badData, format.path,
             "line \(row.line): \(header[column]?.title ?? column.names[0])\(shown): \(problem)",
             remedy: remedy)
     }
 
     private func number(_ column: RunColumn) throws(Failure) -> Double? {
-        let text = text(column)
+        let text = format.decimal(text(column))
         guard !text.isEmpty else { return nil }
         // Swift also reads hexadecimal numbers.
         guard !text.contains(where: { "xX".contains($0) }), let number = Double(text) else {
-            throw bad(column, "is not a number", remedy: "write one such as 8 or 3e-4")
+            throw notANumber(column, text)
         }
         return number
+    }
+
+    private func notANumber(_ column: RunColumn, _ text: String) -> Failure {
+        if text.wholeMatch(of: /[0-9.]+ ?[kKmMgGbBtT]/) != nil {
+            return bad(
+                column, "has a suffix, which may stand for a power of 1000 or of 1024",
+                remedy: "write the number in full")
+        }
+        if text.contains(",") {
+            return bad(
+                column, "is not a number, because it has a comma",
+                remedy: "write a decimal point, and no separators of thousands")
+        }
+        return bad(
+            column, "is not a number",
+            remedy: column == .loss
+                ? "write one such as 3.25, or nan if the run diverged"
+                : "write one such as 8 or 3e-4")
     }
 
     /// Returns a whole number, or nil if the field is empty.
     func count(
         _ column: RunColumn, from least: Int = 1, to most: Int = Self.largestCount
     ) throws(Failure) -> Int? {
-        guard let number = try number(column) else { return nil }
+        let grouped = format.thousands(text(column)).map(Double.init)
+        guard let number = grouped == nil ? try number(column) : grouped else { return nil }
         guard let count = Int(exactly: number), (least...most).contains(count) else {
             throw bad(
                 column, "must be a whole number from \(least) to \(most)",
@@ -139,7 +199,7 @@ private struct RunFields {
     }
 
     func seed() throws(Failure) -> UInt64 {
-        let text = text(.seed)
+        let text = format.decimal(text(.seed))
         guard !text.isEmpty else { return 0 }
         guard let seed = UInt64(text) ?? Double(text).flatMap(UInt64.init(exactly:)) else {
             throw bad(.seed, "must be a whole number, 0 or more", remedy: "number the seeds")
@@ -147,7 +207,7 @@ private struct RunFields {
         return seed
     }
 
-    /// Returns the loss, or nil if it is empty, NaN or infinite.
+    /// Returns the loss, or nil if it is missing, NaN or infinite.
     func loss() throws(Failure) -> Double? {
         guard let loss = try number(.loss), loss.isFinite else { return nil }
         guard Self.losses.contains(loss) else {

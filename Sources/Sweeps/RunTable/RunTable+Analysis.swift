@@ -75,8 +75,11 @@ extension RunTable {
         guard models.count == 1 else { return try sizeFindings(settings, marks: marks) }
         var notes: [String] = []
         (settings.designs, notes) = marks.isEmpty ? try commonDesigns(grid) : (marks, [])
+        // With one batch, equal tokens are equal steps, and no comparison is missing.
+        if marks.isEmpty, hasOneBatch { (settings.designs, notes) = ([settings.designs[0]], []) }
+        notes += Self.nearMarkNotes(settings.designs, points)
         return RunTableFindings(
-            result: .batches(try Analysis(points, settings: settings)), notes: notes)
+            result: .batches(try Analysis(points, settings: settings)), notes: columnNotes + notes)
     }
 
     private func baseBatch(_ batch: Int?, _ grid: [TrainedPoint]) throws(Failure) -> Int? {
@@ -88,21 +91,38 @@ extension RunTable {
     }
 
     private static func rules(_ names: [String]) throws(Failure) -> [RateRule] {
-        let known = AnalysisSettings().rules
-        let choices = known.map(\.name).joined(separator: ", ")
-        guard Set(names).count == names.count else {
+        let rules = try names.map(rule)
+        guard Set(rules.map(\.name)).count == rules.count else {
             throw Failure.option(
                 "--rules", "\(names.joined(separator: ","))", "must be without repetitions",
                 remedy: "name each once")
         }
-        return try names.map { (name) throws(Failure) in
-            if let rule = known.first(where: { $0.name == name }) { return rule }
+        return rules
+    }
+
+    /// Returns the rule with a name such as "sqrt" or "power:0.7".
+    private static func rule(_ name: String) throws(Failure) -> RateRule {
+        let known = AnalysisSettings().rules
+        if let rule = known.first(where: { $0.name == name }) { return rule }
+        let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts[0] == RateRule.powerName else {
+            let choices = (known.map(\.name) + ["\(RateRule.powerName):EXPONENT"])
             throw .option(
-                "--rules", jsonQuoted(name), "must be one of \(choices)",
+                "--rules", jsonQuoted(name), "must be one of \(choices.joined(separator: ", "))",
                 remedy: spellingRemedy(
                     for: name, among: known.map(\.name),
                     otherwise: "use some of them, with commas between them"))
         }
+        guard parts.count == 2, !parts[1].contains(where: { "xX".contains($0) }),
+            let exponent = Double(parts[1]), RateRule.exponents.contains(exponent)
+        else {
+            throw .option(
+                "--rules", jsonQuoted(name),
+                "needs an exponent from \(Int(RateRule.exponents.lowerBound)) to "
+                    + "\(Int(RateRule.exponents.upperBound))",
+                remedy: "write one such as \(RateRule.powerName):0.7")
+        }
+        return .power(exponent)
     }
 
     // MARK: - Designs
@@ -173,29 +193,40 @@ extension RunTable {
             let runs = grid.filter { $0.batch == batch && !$0.diverged }
             return !runs.isEmpty
                 && !runs.contains { run in
-                    run.curve.first.map { design.amount($0) <= design.mark } ?? false
-                        && run.loss(at: design) != nil
+                    run.miss(of: design) != nil
+                        || run.curve.first.map { design.amount($0) <= design.mark } ?? false
+                            && run.loss(at: design) != nil
                 }
         }
     }
 
-    /// Returns whether some run goes on after a mark by more than a step.
+    /// Returns whether some run goes on after a mark by more than a step and has no evaluation near
+    /// it.
     private func goesBeyond(_ design: Design, _ grid: [TrainedPoint]) -> Bool {
         grid.contains { run in
-            guard !run.diverged, let last = run.curve.last else { return false }
+            guard !run.diverged, let last = run.curve.last, run.miss(of: design) == nil else {
+                return false
+            }
             let slack = design.unit == "tokens" ? run.tokensPerStep ?? 0 : 0
             return Double(design.amount(last)) > Double(design.mark) + slack
+        }
+    }
+
+    /// Returns a note for each mark that some runs narrowly miss.
+    static func nearMarkNotes(_ designs: [Design], _ points: [TrainedPoint]) -> [String] {
+        designs.compactMap { design in
+            let misses = points.compactMap { run in
+                run.miss(of: design).map { (batch: run.batch, share: $0) }
+            }
+            guard let greatest = misses.map(\.share).max() else { return nil }
+            let batches = Set(misses.map(\.batch)).sorted().map(String.init)
+            return "Runs at B = \(Format.list(batches)) miss the mark of \(design.name) by up to "
+                + "\(Format.significant(100 * greatest, digits: 2)) %; their last evaluations "
+                + "count as evaluations there."
         }
     }
 }
 
 extension Design {
     fileprivate var title: String { "equal \(unit)" }
-
-    fileprivate func amount(_ point: CurvePoint) -> Int {
-        switch self {
-        case .equalTokens: point.tokens
-        case .equalSteps: point.step
-        }
-    }
 }

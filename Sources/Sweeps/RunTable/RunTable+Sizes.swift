@@ -11,8 +11,11 @@ extension RunTable {
     func sizeFindings(
         _ settings: AnalysisSettings, marks: [Design]
     ) throws(Failure) -> RunTableFindings {
-        let (designs, notes) =
+        var (designs, notes) =
             marks.isEmpty ? try sharedDesigns() : (models.map { _ in marks }, [])
+        for (model, designs) in zip(models, designs) {
+            notes += Self.nearMarkNotes(designs, model.points).filter { !notes.contains($0) }
+        }
         let comparisons = designs[0].indices.map { place in
             Set(designs.map { $0[place] }).count == 1
                 ? designs[0][place].name
@@ -35,7 +38,8 @@ extension RunTable {
             var own = settings
             own.designs = member.designs
             return (
-                name: name.isEmpty ? member.model.name : "\(name), \(member.model.name)",
+                name: ParametrizationName.model(
+                    member.model.name, in: [ParametrizationName(name)], isOnly: names.count == 1),
                 analysis: try Analysis(member.points, settings: own)
             )
         }
@@ -47,7 +51,7 @@ extension RunTable {
                 "has nothing to compare, because each parametrization has one model and one batch",
                 remedy: "add runs of another size or batch")
         }
-        return RunTableFindings(result: .sizes(findings), notes: notes)
+        return RunTableFindings(result: .sizes(findings), notes: columnNotes + notes)
     }
 
     /// Returns the comparisons that all models have, with each model's own marks, and notes on the
@@ -76,7 +80,7 @@ extension RunTable {
         return (designs, notes)
     }
 
-    private var hasOneBatch: Bool { Set(points.map(\.batch)).count == 1 }
+    var hasOneBatch: Bool { Set(points.map(\.batch)).count == 1 }
 
     private func member(
         _ model: RunModel, _ points: [TrainedPoint], _ designs: [Design]

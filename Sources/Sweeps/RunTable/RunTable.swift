@@ -1,7 +1,7 @@
 import Support
 import Verdicts
 
-/// The runs in a file of comma-separated values, of a sweep or of any other trainer.
+/// The runs in a file of values with commas, semicolons or tabs between them, of a sweep or of any other trainer.
 ///
 /// A row is an evaluation of a run, and rows with the same model, rule, batch, rate and seed are one
 /// run.
@@ -15,6 +15,8 @@ package struct RunTable: Sendable {
     /// Whether the tokens of every evaluation are known. If not, the points have steps in their
     /// place.
     let hasTokens: Bool
+    /// The sentences about columns that may not hold what the analysis takes them for.
+    let columnNotes: [String]
 
     /// Reads a file.
     ///
@@ -24,8 +26,8 @@ package struct RunTable: Sendable {
     ///   and the column of the first mistake; (usage) if the context length is of no use.
     package init(reading path: String, contextLength: Int? = nil) throws(Failure) {
         self.path = path
-        let lines = try CSVText(reading: path).rows
-        guard let first = lines.first else {
+        let text = try CSVText(reading: path, score: RunColumn.count)
+        guard let first = text.rows.first else {
             throw .file(
                 .badData, path, "is empty", remedy: "give a file with a header and rows of runs")
         }
@@ -33,8 +35,9 @@ package struct RunTable: Sendable {
         if let contextLength {
             try Self.check(contextLength, header, path: path)
         }
-        let rows = try lines.dropFirst().map { (line) throws(Failure) in
-            try RunRow(line, header: header, contextLength: contextLength, path: path)
+        let format = RunFormat(path: path, delimiter: text.delimiter)
+        let rows = try text.rows.dropFirst().map { (line) throws(Failure) in
+            try RunRow(line, header: header, contextLength: contextLength, format: format)
         }
         guard !rows.isEmpty else {
             throw .file(
@@ -55,15 +58,12 @@ package struct RunTable: Sendable {
                 .badData, path, "line \(row.line): has no steps, and other rows have no tokens",
                 remedy: "fill in one of the two in every row")
         }
-        var places: [Key: Int] = [:]
-        var runs: [[RunRow]] = []
-        for row in rows {
-            let place = places[Key(row)] ?? runs.count
-            if place == runs.count { runs.append([]) }
-            places[Key(row)] = place
-            runs[place].append(row)
-        }
-        let curves = RunCurves(path: path, hasSteps: hasSteps, hasTokens: hasTokens)
+        let runs = Self.runs(rows)
+        let settings = UnreadSettings(header, rows)
+        columnNotes = [header.lossNote, settings.note(on: runs)].compactMap(\.self)
+        let curves = RunCurves(
+            path: path, hasSteps: hasSteps, hasTokens: hasTokens,
+            hasSeeds: header[.seed] != nil, settings: settings)
         var models: [(model: RunModel, points: [TrainedPoint])] = []
         for rows in runs {
             let (model, point) = (rows[0].model, try curves.point(rows))
@@ -78,6 +78,19 @@ package struct RunTable: Sendable {
 
     /// The runs of all models.
     package var points: [TrainedPoint] { models.flatMap(\.points) }
+
+    /// Returns the rows of each run, in the order of the runs' first rows.
+    private static func runs(_ rows: [RunRow]) -> [[RunRow]] {
+        var places: [Key: Int] = [:]
+        var runs: [[RunRow]] = []
+        for row in rows {
+            let place = places[Key(row)] ?? runs.count
+            if place == runs.count { runs.append([]) }
+            places[Key(row)] = place
+            runs[place].append(row)
+        }
+        return runs
+    }
 
     /// Checks that models are told apart by their parametrizations and numbers of parameters.
     private static func checkModels(
@@ -142,6 +155,8 @@ private struct RunCurves {
     let path: String
     let hasSteps: Bool
     let hasTokens: Bool
+    let hasSeeds: Bool
+    let settings: UnreadSettings
 
     /// Returns a run from its rows, which may be in any order.
     ///
@@ -186,15 +201,17 @@ private struct RunCurves {
             seed: first.seed, diverged: isDiverged,
             initialLoss: rows.first(where: \.isStart)?.loss ?? .infinity, curve: curve,
             secondsPerStep: rows.last { $0.secondsPerStep > 0 }?.secondsPerStep ?? 0,
-            noiseScale: rows.last { $0.noiseScale != nil }?.noiseScale)
+            noiseScale: rows.last { $0.noiseScale != nil }?.noiseScale, allowsNearMarks: true)
     }
 
     private func contradiction(
         _ row: RunRow, _ problem: String, with other: RunRow, _ difference: String
     ) -> Failure {
-        .file(
+        let setting = settings.difference(row, other)
+        return .file(
             .badData, path,
             "line \(row.line): \(problem), but line \(other.line) \(difference)",
-            remedy: "correct one of them, or give them different seeds")
+            remedy: (setting.map { "analyze the rows of each \($0) alone" } ?? "correct one of them")
+                + (hasSeeds ? ", or give them different seeds" : ", or add a column seed"))
     }
 }

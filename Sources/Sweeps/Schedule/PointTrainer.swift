@@ -20,15 +20,25 @@ struct PointTrainer {
 
     /// The outcome of a point's training.
     enum Outcome {
-        /// The result and the median duration of a step, on the group's first rank only.
-        case ended((result: PointResult, secondsPerStep: Double)?)
+        /// The ending, on the group's first rank only.
+        case ended(Ending?)
         /// A signal stopped the training; the point resumes from its checkpoint later.
         case stopped
+    }
+
+    /// The result of a point and its durations.
+    struct Ending {
+        let result: PointResult
+        /// The median duration of a step.
+        let secondsPerStep: Double
+        /// The duration of the whole run; nil if it was resumed.
+        let seconds: Double?
     }
 
     /// Trains a point to its end, from its newest checkpoint if it has one. Collective over the
     /// group.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
+        let start = MonotonicClock.nanoseconds
         let recipe = try group.agree { () throws(Failure) in try specification.recipe(for: point) }
         let input = try job.prepare(recipe, dataPath: dataPath)
         let run = folder.run(of: point)
@@ -57,7 +67,12 @@ struct PointTrainer {
         try trainer.free()
         return .ended(
             try group.onFirstRank { () throws(Failure) in
-                try ending(of: point, input.plan, run, diverged: diverged)
+                let (result, secondsPerStep) = try ending(
+                    of: point, input.plan, run, diverged: diverged)
+                let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
+                return Ending(
+                    result: result, secondsPerStep: secondsPerStep,
+                    seconds: isResumed == true ? nil : seconds)
             })
     }
 

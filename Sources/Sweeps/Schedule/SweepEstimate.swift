@@ -7,8 +7,8 @@ import Training
 package struct SweepEstimate: Sendable, Equatable {
     /// The runs of one batch.
     package struct Row: Sendable, Equatable {
-        /// The model; nil if the sweep has only the recipe's.
-        package let variant: SweepVariant?
+        /// The name of the model; nil if the sweep has only the recipe's.
+        package let model: String?
         package let batch: Int
         package let runs: Int
         package let steps: Int
@@ -32,7 +32,7 @@ package struct SweepEstimate: Sendable, Equatable {
 
     /// A table of the batches, and a sentence with the total duration.
     package var text: String {
-        let hasSizes = rows.contains { $0.variant != nil }
+        let hasSizes = rows.contains { $0.model != nil }
         var table = TextTable(
             (hasSizes ? ["model"] : [])
                 + ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
@@ -44,7 +44,7 @@ package struct SweepEstimate: Sendable, Equatable {
                 "\(row.evaluations)", Format.significant(row.cost.secondsPerEvaluation, digits: 2),
                 Format.duration(row.seconds),
             ]
-            table.add((row.variant.map { [$0.name] } ?? []) + cells)
+            table.add((row.model.map { [$0] } ?? []) + cells)
         }
         let runs = rows.reduce(0) { $0 + $1.runs }
         return table.lines.joined(separator: "\n")
@@ -89,7 +89,7 @@ extension SweepSession {
             let cost = try RunCost.measure(training, on: group, engine: engine)
             rows.append(
                 SweepEstimate.Row(
-                    variant: member.variant, batch: batch,
+                    model: member.variant.map(input.specification.title), batch: batch,
                     runs: schedule.fewestRuns(
                         of: member.variant, batch: batch, after: results),
                     steps: training.plan.recipe.training.steps,

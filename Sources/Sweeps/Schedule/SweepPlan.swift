@@ -97,7 +97,8 @@ extension SweepPoint: JSONReadable {
 }
 
 extension SweepPoint {
-    fileprivate init(_ run: PlannedRun) {
+    /// Creates the point of a planned run.
+    package init(_ run: PlannedRun) {
         self.init(batch: run.batch, rate: shortened(run.learningRate), seed: run.seed)
     }
 }

@@ -63,7 +63,8 @@ package struct SweepSession {
         }
         let plan = try world.agree { () throws(Failure) in try makePlan(input.specification) }
         let ledger = SweepLedger(
-            folder, schedule: schedule, session: session, plan: plan, budget: budget)
+            folder, schedule: schedule, session: session, plan: plan, budget: budget,
+            groups: groups)
         try world.onFirstRank { () throws(Failure) in
             if plan == nil {
                 try announce(input, groups: groups, schedule, results: try ledger.results())
@@ -296,7 +297,9 @@ package struct SweepSession {
             case .ended(let ending):
                 try group.agree { () throws(Failure) in
                     guard let ending else { return }
-                    try ledger.record(ending.result, secondsPerStep: ending.secondsPerStep)
+                    try ledger.record(
+                        ending.result, secondsPerStep: ending.secondsPerStep,
+                        seconds: ending.seconds)
                     folder.removeCheckpoints(of: point)
                 }
                 if let ending { progress.ended(ending.result) }

@@ -63,12 +63,12 @@ package struct PointResult: Sendable, Equatable {
     }
 
     /// Returns the result as input for the analysis.
-    func trained(secondsPerStep: Double) -> TrainedPoint {
+    func trained(secondsPerStep: Double, seconds: Double? = nil) -> TrainedPoint {
         TrainedPoint(
             rule: point.rule, batch: point.batch, learningRate: learningRate,
             seed: point.seed, diverged: diverged,
             initialLoss: curve.first?.validationLoss ?? .infinity, curve: Array(curve.dropFirst()),
-            secondsPerStep: secondsPerStep, noiseScale: noiseScale)
+            secondsPerStep: secondsPerStep, seconds: seconds, noiseScale: noiseScale)
     }
 }
 

@@ -178,10 +178,11 @@ private struct Confounds {
             design.quantity == "steps" ? nil : Format.counted($0.steps(at: design), "step")
         } sentence: { places in
             "By \(design.name), runs are compared after fewer than \(Format.count(fewest)) steps at "
-                + "\(places), \(Format.significant(Self.fewestAverages, digits: 1)) times the "
-                + "\(Format.significant(averages, digits: 3)) over which the optimizer averages "
-                + "gradients, so they show its first steps rather than its steady state; compare "
-                + "after more \(design.quantity)."
+                + "\(places), so they show the optimizer's first steps rather than its steady state: "
+                + "a run should be several times longer than the optimizer's averaging time, here "
+                + "\(Format.significant(Self.fewestAverages, digits: 1)) times the "
+                + "\(Format.significant(averages, digits: 3)) steps over which it averages gradients; "
+                + "compare after more \(design.quantity)."
         }
     }
 

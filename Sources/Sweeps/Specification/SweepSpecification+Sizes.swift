@@ -23,15 +23,28 @@ extension SweepSpecification {
         let comparisons = members.first?.member.specification.designs.indices ?? 0..<0
         return SizeFindings(
             families, comparisons: comparisons.map(comparison),
-            models: analyses.map { ($0.member.variant?.name ?? "", $0.analysis) },
+            models: analyses.map { ($0.member.variant.map(title) ?? "", $0.analysis) },
             settings: analysisSettings)
+    }
+
+    /// Returns the name of a size from the dimensions that vary, such as "width 64".
+    private func name(of size: ModelSize) -> String {
+        size.name(widthVaries: widths.count > 1, layersVary: layers.count > 1)
+    }
+
+    /// Returns the name of a model for readers, such as "width 64 (muP)".
+    func title(of variant: SweepVariant) -> String {
+        ParametrizationName.model(
+            name(of: variant.size),
+            in: parametrizations(sharing: variant).map { ParametrizationName($0.rawValue) },
+            isOnly: parametrizations.count == 1)
     }
 
     private func sized(_ member: SweepMember, _ points: [TrainedPoint]) -> SizedMember {
         let size = member.variant?.size ?? baseRecipe.model.size
         return SizedMember(
             model: SizedModel(
-                name: size.name(widthVaries: widths.count > 1, layersVary: layers.count > 1),
+                name: name(of: size),
                 parameters: member.parameterCount),
             points: points, designs: member.specification.designs,
             contextLength: member.specification.baseRecipe.model.contextLength)

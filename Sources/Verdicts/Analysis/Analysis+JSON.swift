@@ -21,29 +21,29 @@ extension Analysis {
 }
 
 extension JSONValue {
-    fileprivate static func strings(_ values: [String]) -> JSONValue {
+    static func strings(_ values: [String]) -> JSONValue {
         .array(values.map(JSONValue.string))
     }
 
-    fileprivate static func integers(_ values: [Int]) -> JSONValue {
+    static func integers(_ values: [Int]) -> JSONValue {
         .array(values.map(JSONValue.integer))
     }
 
-    fileprivate static func objects(_ values: [JSONObject]) -> JSONValue {
+    static func objects(_ values: [JSONObject]) -> JSONValue {
         .array(values.map(JSONValue.object))
     }
 
-    fileprivate init(_ value: Double?) { self = value.map(JSONValue.number) ?? .null }
-    fileprivate init(_ value: Int?) { self = value.map(JSONValue.integer) ?? .null }
-    fileprivate init(_ value: String?) { self = value.map(JSONValue.string) ?? .null }
-    fileprivate init(_ value: JSONObject?) { self = value.map(JSONValue.object) ?? .null }
+    init(_ value: Double?) { self = value.map(JSONValue.number) ?? .null }
+    init(_ value: Int?) { self = value.map(JSONValue.integer) ?? .null }
+    init(_ value: String?) { self = value.map(JSONValue.string) ?? .null }
+    init(_ value: JSONObject?) { self = value.map(JSONValue.object) ?? .null }
 }
 
 extension DesignAnalysis {
     fileprivate var json: JSONObject {
         [
             "equal": .string(design.unit), "mark": .integer(design.mark),
-            "verdict": .string(sentence), "best_guess": JSONValue(bestGuess),
+            "verdict": .string(sentence), "best_guess": .string(bestGuess),
             "best_rates": .objects(optima.map(\.json)), "valley": JSONValue(valley?.json),
             "exponent": JSONValue(exponent.json),
             "exponent_sentence": .string(exponent.sentence),
@@ -58,14 +58,26 @@ extension DesignAnalysis {
 }
 
 extension NextRuns {
-    fileprivate var json: JSONObject {
+    fileprivate var json: JSONObject { json(sentence: sentence) }
+
+    func json(sentence: String) -> JSONObject {
         [
             "sentence": .string(sentence), "runs": .integer(runCount),
-            "seconds": JSONValue(seconds),
+            "seconds": JSONValue(seconds), "seconds_on_layout": JSONValue(secondsOnLayout),
+            "parts": .objects(sets.map(\.json)),
             "probabilities": .objects(
                 probabilities.map {
                     ["rule": .string($0.rule), "probability": .number($0.probability)]
                 }),
+        ]
+    }
+}
+
+extension RunSet {
+    fileprivate var json: JSONObject {
+        [
+            "batches": .integers(batches), "rates": .array(rates.map(JSONValue.number)),
+            "seeds": .strings(seeds.map(String.init)), "runs": .integer(count),
         ]
     }
 }
@@ -80,7 +92,7 @@ extension Estimate {
 }
 
 extension BatchOptimum {
-    fileprivate var json: JSONObject {
+    var json: JSONObject {
         let best = optimum.best
         let state =
             switch optimum {
@@ -116,7 +128,7 @@ extension BatchOptimum {
 }
 
 extension ValleySummary {
-    fileprivate var json: JSONObject {
+    var json: JSONObject {
         [
             "curvature": .number(curvature), "asymmetry": .number(asymmetry),
             "noise": .number(noise), "seed_standard_deviation": JSONValue(seedDeviation),

@@ -5,9 +5,9 @@ extension Analysis {
     /// All findings as plain text for a terminal, with tables as wide as their cells.
     package var summary: String {
         let percent = Format.significant(100 * level, digits: 3)
-        let head = [
-            "Intervals are at \(percent) %. B is the global batch in sequences. A rule scales the "
-                + "best rate of the base batch,",
+        let terms = "Intervals are at \(percent) %. B is the global batch in sequences."
+        let rules = [
+            "\(terms) A rule scales the best rate of the base batch,",
             "B = \(baseBatch). Its regret is the loss at its rate minus the loss at the best rate. "
                 + "A rule holds at a batch if the",
             "whole interval of its regret is at most "
@@ -15,6 +15,7 @@ extension Analysis {
                 + "interval is above;",
             "otherwise it is undecided.",
         ]
+        let head = designs.allSatisfy(\.hasOneBatch) ? [terms] : rules
         return (head + designs.flatMap { [""] + $0.summary }).joined(separator: "\n")
     }
 }
@@ -23,16 +24,22 @@ extension DesignAnalysis {
     /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
-            + [bestGuess, nextRuns?.sentence].compactMap(\.self).map { "  " + $0 }
-            + lines(optimaTable, [exponent.sentence])
-            + lines(
-                regretTable, verdicts.map(\.sentence) + (trainedElsewhere.map { [$0] } ?? []))
-            + (fittedVerdicts.isEmpty
-                ? [] : lines(fittedRegretTable, fittedVerdicts.map(\.sentence)))
-            + lines(lawTable, [lawSentence, refusedLaws].compactMap(\.self))
+            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence].compactMap(\.self).map {
+                "  " + $0
+            }
+            + lines(optimaTable, hasOneBatch ? [] : [exponent.sentence])
+            + (hasOneBatch ? [] : rulesAndLaws)
             + lines(sensitivityTable, [])
             + (repeatsTargets
                 ? ["", Self.sameTargets] : targets.flatMap { lines($0.table, $0.sentences) })
+    }
+
+    /// The lines about the rules and about the laws of the best rate.
+    private var rulesAndLaws: [String] {
+        lines(regretTable, verdicts.map(\.sentence) + (trainedElsewhere.map { [$0] } ?? []))
+            + (fittedVerdicts.isEmpty
+                ? [] : lines(fittedRegretTable, fittedVerdicts.map(\.sentence)))
+            + lines(lawTable, [lawSentence, refusedLaws].compactMap(\.self))
     }
 
     /// The sentence that replaces the tables of target losses if they would repeat the first

@@ -3,7 +3,7 @@ import Support
 /// The findings of a sweep over learning rate, batch and seed.
 package struct Analysis: Sendable, Equatable {
     /// The findings by each design.
-    package let designs: [DesignAnalysis]
+    package private(set) var designs: [DesignAnalysis]
     /// The batch whose best rate the rules scale, in sequences.
     package let baseBatch: Int
     /// The regret up to which a rule holds, in nats.
@@ -45,6 +45,13 @@ package struct Analysis: Sendable, Equatable {
         self.designs = analyses
     }
 
+    /// Replaces the next runs of every design with a rule that is not settled.
+    package mutating func replaceNextRuns(_ replacement: (NextRuns?) -> NextRuns?) {
+        for index in designs.indices where !designs[index].isSettled {
+            designs[index].nextRuns = replacement(designs[index].nextRuns)
+        }
+    }
+
     private static func refuseRepetitions(_ points: [TrainedPoint]) throws(Failure) {
         struct Key: Hashable {
             let rule: String
@@ -84,9 +91,11 @@ package struct DesignAnalysis: Sendable, Equatable {
     /// Whether `targets` equal those of the first design. They do if the best rates of both designs
     /// are nearest to the same rates of the grid.
     package fileprivate(set) var repeatsTargets = false
-    /// The runs that would decide the undecided verdicts, or nil if every verdict is decided or no
-    /// runs would help.
-    package let nextRuns: NextRuns?
+    /// The runs that would decide the undecided verdicts, or nil if every verdict is decided.
+    package fileprivate(set) var nextRuns: NextRuns?
+    /// Whether there are rules that are judged, and each holds up to the largest batch or fails at
+    /// some batch.
+    package var isSettled: Bool { !verdicts.isEmpty && verdicts.allSatisfy(\.isSettled) }
     /// The rules' verdicts in one sentence.
     package let sentence: String
     /// The reason, as a sentence, why the rules that were trained have no verdict by this design;
@@ -122,7 +131,7 @@ package struct DesignAnalysis: Sendable, Equatable {
                     points, design: design, optima: optima, valley: valley, baseBatch: baseBatch,
                     settings: settings) : [])
         fittedVerdicts = Self.fitted(optima, valley, baseBatch: baseBatch, settings: settings)
-        sentence = verdictSentence(verdicts, settings: settings)
+        sentence = verdictSentence(verdicts, batches: optima.count, settings: settings)
         let trained = Set(points.map(\.rule)).subtracting([TrainedPoint.grid]).sorted()
         trainedElsewhere =
             isAnchor || trained.isEmpty
@@ -131,6 +140,9 @@ package struct DesignAnalysis: Sendable, Equatable {
                 + "base batch's best rate by \(settings.designs[0].name), so "
                 + "\(trained.count == 1 ? "it is" : "they are") judged only by that comparison."
     }
+
+    /// Whether only one batch has runs, so that there is nothing to say about rules and laws.
+    package var hasOneBatch: Bool { optima.count == 1 }
 
     /// Returns the verdicts on the rules that scale the base batch's best rate.
     static func lookedUp(

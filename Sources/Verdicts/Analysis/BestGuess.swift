@@ -2,50 +2,134 @@ import Statistics
 import Support
 
 extension DesignAnalysis {
-    /// A sentence about the rule with the smallest estimated regret, whether or not it is shown to
-    /// hold; nil if no such rule has an estimate at every batch.
+    /// A sentence about the rule that costs least as far as the runs show, whether or not it is
+    /// shown to hold; if no rule has a known cost, about the measured rates.
     ///
     /// A rule that fails is considered only if every rule fails.
-    package var bestGuess: String? {
+    package var bestGuess: String { "Best guess: \(guess)." }
+
+    private var guess: String {
         let judged = verdicts.filter { $0.basis == .baseRate && $0.isJudged }
+        guard !judged.isEmpty else { return "none, because no rule is judged; \(measuredRates)" }
         let mayHold = judged.filter { $0.failsFrom == nil }
-        let costs = (mayHold.isEmpty ? judged : mayHold).compactMap { verdict in
-            verdict.greatestEstimate.map { (verdict: verdict, cost: $0) }
+        guard !mayHold.isEmpty else { return guessIfAllFail(judged) }
+        let scope = mayHold.count < judged.count ? " of the rules that may hold" : ""
+        if let best = RuleCost.least(of: mayHold) {
+            let doubt =
+                best.verdict.holdsUpTo == optima.last?.batch
+                ? "" : ", but it is not shown to hold at every batch"
+            return best.isKnownEverywhere
+                ? "\(best.verdict.name) has the smallest estimated regrets\(scope), "
+                    + "\(best.bound)\(doubt)"
+                : "\(best.verdict.name) costs least\(scope), as far as the runs show: "
+                    + "\(best.text)\(doubt)"
         }
-        guard let best = costs.min(by: { $0.cost < $1.cost }), optima.count >= 2 else { return nil }
-        let cost = "at most \(Self.text(best.cost)) nats"
-        guard !mayHold.isEmpty else {
-            let kind =
-                verdicts.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
-            return
-                "Best guess: no \(kind) is good at every batch; \(best.verdict.name) comes closest, "
-                + "with estimated regrets of \(cost)."
+        if let best = RuleCost.least(of: fittedVerdicts.filter { $0.failsFrom == nil }) {
+            return "\(best.verdict.name) costs least, as far as the runs show: \(best.text); no "
+                + "cost of a rule that scales the base batch's best rate is known"
         }
-        let doubt =
-            best.verdict.holdsUpTo == optima.last?.batch
-            ? "" : ", but it is not shown to hold at every batch"
-        return "Best guess: \(best.verdict.name) has the smallest estimated regrets"
-            + "\(mayHold.count < judged.count ? " of the rules that may hold" : ""), \(cost)\(doubt)."
+        return "none, because no cost of a rule that may hold is known; \(measuredRates)"
     }
-}
 
-extension DesignAnalysis {
-    private static func text(_ cost: Double) -> String {
-        cost < 1e-4 ? "0.0001" : Format.significant(cost, digits: 2)
+    private func guessIfAllFail(_ judged: [RuleVerdict]) -> String {
+        let kind =
+            verdicts.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
+        let start = "no \(kind) is good at every batch; "
+        guard let best = RuleCost.least(of: judged), best.trains else {
+            return start + measuredRates
+        }
+        return start
+            + (best.isKnownEverywhere
+                ? "\(best.verdict.name) comes closest, with estimated regrets of \(best.bound)"
+                : "\(best.verdict.name) comes closest, as far as the runs show: \(best.text)")
     }
-}
 
-extension RuleVerdict {
-    /// The greatest estimated regret from the base batch up, or nil if a batch has none or only a
-    /// lower bound.
-    fileprivate var greatestEstimate: Double? {
-        let values = judgedRegrets.map { regret -> Double? in
-            guard case .measured(let estimate) = regret.outcome, !regret.isLowerBound else {
-                return nil
+    /// A clause with each batch's best rate, or its rate of least loss if it has no best rate.
+    private var measuredRates: String {
+        let rates = optima.compactMap { optimum in
+            (optimum.optimum.best?.rate ?? optimum.gridRate).map {
+                "\(Format.significant($0, digits: 3)) at B = \(optimum.batch)"
             }
-            return estimate.value
         }
-        let known = values.compactMap(\.self)
-        return known.count == values.count ? known.max() : nil
+        guard let first = rates.first else { return "every run diverged or has no loss" }
+        return rates.count == 1
+            ? "the rate of least loss is \(first)"
+            : "the rates of least loss are \(Format.list(rates))"
+    }
+}
+
+/// The known and the unknown costs of a rule at the batches that judge it.
+private struct RuleCost {
+    let verdict: RuleVerdict
+    private var measured: [(batch: Int, nats: Double)] = []
+    /// The estimates at batches whose least loss is unknown, so that the cost may be greater.
+    private var leasts: [(batch: Int, nats: Double)] = []
+    private var diverging: [Int] = []
+    private var unknown: [Int] = []
+
+    /// The least cost that a sentence states, in nats.
+    private static let leastCost = 1e-4
+
+    /// Creates the costs of a rule; nil if none is known.
+    init?(_ verdict: RuleVerdict) {
+        self.verdict = verdict
+        // At the base batch, a rule that scales its best rate changes nothing.
+        for regret in verdict.judgedRegrets.dropFirst(verdict.basis == .baseRate ? 1 : 0) {
+            switch regret.outcome {
+            case .measured(let estimate) where regret.isLowerBound:
+                // A lower bound of nothing says nothing.
+                if estimate.value < Self.leastCost {
+                    unknown.append(regret.batch)
+                } else {
+                    leasts.append((regret.batch, estimate.value))
+                }
+            case .measured(let estimate): measured.append((regret.batch, estimate.value))
+            case .diverged: diverging.append(regret.batch)
+            case .belowDivergence, .outsideGrid, .unavailable: unknown.append(regret.batch)
+            }
+        }
+        guard !(measured + leasts).isEmpty else { return nil }
+    }
+
+    /// Returns the rule with the least cost, or nil if no cost is known. A rule whose costs are
+    /// known at fewer batches comes later, and one that diverges comes last.
+    static func least(of verdicts: [RuleVerdict]) -> RuleCost? {
+        verdicts.compactMap(RuleCost.init).min { $0.rank < $1.rank }
+    }
+
+    private var rank: (Int, Int, Double) {
+        (
+            diverging.count, unknown.count + leasts.count,
+            (measured + leasts).map(\.nats).max() ?? .infinity
+        )
+    }
+
+    var trains: Bool { diverging.isEmpty }
+    var isKnownEverywhere: Bool { trains && unknown.isEmpty && leasts.isEmpty }
+
+    /// An upper bound of the measured costs, such as "at most 0.02 nats".
+    var bound: String { "at most \(Self.text(measured)) nats" }
+
+    /// The costs at all batches in words.
+    var text: String {
+        var parts: [String] = []
+        if !measured.isEmpty { parts.append(bound + Self.place(measured.map(\.batch))) }
+        if !leasts.isEmpty {
+            parts.append("at least \(Self.text(leasts)) nats" + Self.place(leasts.map(\.batch)))
+        }
+        if !unknown.isEmpty { parts.append("an unknown cost" + Self.place(unknown)) }
+        if !diverging.isEmpty { parts.append("runs that diverged" + Self.place(diverging)) }
+        return parts.count < 2
+            ? parts.joined()
+            : parts.dropLast().joined(separator: ", ") + ", and " + parts[parts.count - 1]
+    }
+
+    private static func place(_ batches: [Int]) -> String {
+        " at B = \(Format.list(batches.map(String.init)))"
+    }
+
+    private static func text(_ costs: [(batch: Int, nats: Double)]) -> String {
+        let cost = costs.map(\.nats).max() ?? 0
+        return Format.significant(max(leastCost, cost), digits: 2)
     }
 }

@@ -17,31 +17,44 @@ package enum DecidingRuns: Sendable, Equatable {
     case missing([MissingRuns], batch: Int)
     /// Runs of a batch that reach the design's mark.
     case longer(batch: Int)
+    /// Runs with the same seeds and the same number of rates at each batch.
+    case runs([RunSet])
 
     /// The runs in words, such as "2 more seeds at B = 1 and 16".
-    package var phrase: String {
+    package var phrase: String { phrase(at: Self.names) }
+
+    /// Returns the batches in words, such as "B = 1 and 16".
+    static func names(of batches: [Int]) -> String {
+        "B = \(Format.list(batches.map(String.init)))"
+    }
+
+    /// Returns the runs in words.
+    ///
+    /// - Parameter names: the words for some batches, or for the models that take their place.
+    func phrase(at names: ([Int]) -> String) -> String {
         switch self {
         case .seeds(let count, let batches):
-            return
-                "\(Format.counted(count, "more seed")) at B = \(Format.list(batches.map(String.init)))"
+            return "\(Format.counted(count, "more seed")) at \(names(batches))"
         case .rates(let rates, let batch):
             return "\(rates.count == 1 ? "rate" : "rates") "
-                + Format.list(distinct(rates)) + " at B = \(batch)"
+                + Format.list(distinct(rates)) + " at \(names([batch]))"
         case .missing(let runs, let batch):
             let seeds = runs.map(\.seed)
             let rates = Set(runs.flatMap(\.rates)).sorted()
             return "the missing runs of \(seeds.count == 1 ? "seed" : "seeds") "
                 + "\(Format.list(seeds.map { "\($0)" })) with "
                 + "\(rates.count == 1 ? "rate" : "rates") "
-                + "\(Format.list(distinct(rates))) at B = \(batch)"
+                + "\(Format.list(distinct(rates))) at \(names([batch]))"
         case .longer(let batch):
-            return "longer runs at B = \(batch), which reach the steps or tokens of the comparison"
+            return
+                "longer runs at \(names([batch])), which reach the steps or tokens of the comparison"
+        case .runs(let sets): return RunSet.phrase(sets, at: names)
         }
     }
 }
 
 /// Returns rates as text with three digits, or with as many more as distinguish them.
-private func distinct(_ rates: [Double]) -> [String] {
+func distinct(_ rates: [Double]) -> [String] {
     for digits in 3..<12 {
         let texts = rates.map { Format.significant($0, digits: digits) }
         if Set(texts).count == Set(rates).count { return texts }

@@ -4,18 +4,30 @@ import Support
 
 /// The runs that would decide a design's undecided verdicts.
 ///
-/// Rates that the grids lack come first. Once every batch that matters has a best rate, more seeds
-/// decide, and a simulation estimates their number.
+/// In a sweep, they are the runs that resuming it trains first, as its planner chooses them
+/// (`init(_:durations:instruction:)`). For other runs, rates that the grids lack come first. Once
+/// every batch that matters has a best rate, more seeds decide, and a simulation estimates their
+/// number.
 package struct NextRuns: Sendable, Equatable {
     /// The runs, in the order in which to train them.
     package let parts: [DecidingRuns]
-    package let runCount: Int
+    /// The same runs by batches, rates and seeds.
+    package let sets: [RunSet]
     /// The duration of the runs if they are trained one at a time, each as fast as the finished
     /// runs of its batch; nil if it is unknown.
     package let seconds: Double?
+    /// The duration of the runs on the sweep's layout; nil if it is unknown.
+    package private(set) var secondsOnLayout: Double?
     /// The probability that each open rule is decided afterwards; none if the runs must show more
     /// of the losses first.
     package let probabilities: [Decision]
+    /// Why there are no runs, as a clause after "none, because".
+    private let reasonForNone: String
+    /// How to train the runs, as a clause; nil if they are not those of a sweep.
+    private var instruction: String?
+
+    /// The number of runs.
+    package var runCount: Int { sets.reduce(0) { $0 + $1.count } }
 
     /// A rule and the probability that it will be decided.
     package struct Decision: Sendable, Equatable {
@@ -60,8 +72,8 @@ package struct NextRuns: Sendable, Equatable {
         let isNoise = rates.allSatisfy { if case .seeds = $0 { true } else { false } }
         guard rates.isEmpty && firstSeeds.isEmpty else {
             self.init(
-                isNoise && !firstSeeds.isEmpty ? firstSeeds : rates + firstSeeds, optima,
-                costs: costs)
+                isNoise && !firstSeeds.isEmpty
+                    ? firstSeeds : DecidingRuns.merged(rates + firstSeeds), optima, costs: costs)
             return
         }
         guard let valley,
@@ -90,26 +102,63 @@ package struct NextRuns: Sendable, Equatable {
         probabilities: [Decision] = []
     ) {
         self.parts = parts
-        runCount = parts.reduce(0) { $0 + $1.runCount(optima) }
-        seconds = costs.seconds(parts, optima)
+        sets = RunSet.withJoinedBatches(parts.flatMap { $0.sets(optima) })
+        seconds = costs.seconds(sets)
         self.probabilities = probabilities
+        reasonForNone =
+            "more seeds are not expected to decide; a larger tolerance would, and rates between "
+            + "the known ones may"
+    }
+
+    /// Creates the next runs of a sweep from those that its planner chooses; none if no further run
+    /// is expected to decide.
+    ///
+    /// - Parameter instruction: a clause that says how to train them, with a command.
+    package init(_ runs: [PlannedRun], durations: RunDurations, instruction: String) {
+        sets = RunSet.sets(of: runs)
+        parts = RunSet.grouped(sets).map { .runs($0) }
+        seconds = durations.seconds(sets)
+        secondsOnLayout = durations.secondsOnLayout(sets)
+        probabilities = []
+        reasonForNone = "no further run is expected to decide; a larger tolerance would"
+        self.instruction = instruction
+    }
+
+    /// Returns the same runs as those of a sweep that has no planner.
+    package func ofSweep(durations: RunDurations, instruction: String) -> NextRuns {
+        var runs = self
+        runs.secondsOnLayout = durations.secondsOnLayout(sets)
+        runs.instruction = instruction
+        return runs
     }
 
     /// The plan in words.
-    package var sentence: String {
-        guard !parts.isEmpty else {
-            return "Next runs: none, because no sensible number of runs is expected to decide; a "
-                + "larger tolerance would."
-        }
-        let list = parts.map(\.phrase).joined(separator: "; then ")
+    package var sentence: String { sentence(at: DecidingRuns.names, subject: { $0 }) }
+
+    /// Returns the plan in words.
+    ///
+    /// - Parameters:
+    ///   - names: the words for some batches, or for the models that take their place.
+    ///   - subject: the words for a rule.
+    func sentence(at names: ([Int]) -> String, subject: (String) -> String) -> String {
+        guard !parts.isEmpty else { return "Next runs: none, because \(reasonForNone)." }
+        let list = parts.map { $0.phrase(at: names) }.joined(separator: "; then ")
         let time =
-            seconds.map { ", \(Format.duration($0, tenths: false)) if trained one at a time" } ?? ""
+            secondsOnLayout.map { ", \(Self.duration($0)) on this layout" }
+            ?? seconds.map { ", \(Self.duration($0)) if trained one at a time" } ?? ""
         let shares = probabilities.map {
-            "\($0.rule) with a probability of \(Format.fixed($0.probability, decimals: 2))"
+            "\(subject($0.rule)) with a probability of "
+                + Format.fixed($0.probability, decimals: 2)
         }
-        let end =
-            shares.isEmpty ? "then analyze again" : "they decide " + Format.list(shares)
-        return "Next runs: \(list) (\(Format.counted(runCount, "run"))\(time)); \(end)."
+        let ends =
+            (shares.isEmpty ? [] : ["they decide " + Format.list(shares)])
+            + (instruction.map { [$0] } ?? (shares.isEmpty ? ["then analyze again"] : []))
+        return "Next runs: \(list) (\(Format.counted(runCount, "run"))\(time)); "
+            + "\(ends.joined(separator: "; "))."
+    }
+
+    private static func duration(_ seconds: Double) -> String {
+        seconds < 1 ? "less than a second" : Format.duration(seconds, tenths: false)
     }
 }
 
@@ -128,10 +177,16 @@ extension DecidingRuns {
         return new.isEmpty ? nil : .rates(new, batch: batch)
     }
 
-    /// Returns the parts without repetitions, with all rates of a batch in one part.
+    /// Returns the parts without repetitions: all rates of a batch in one part, and more seeds
+    /// last, as many of each batch as one of the parts asks for.
     fileprivate static func merged(_ parts: [DecidingRuns]) -> [DecidingRuns] {
         var result: [DecidingRuns] = []
+        var seedCounts: [Int: Int] = [:]
         for part in parts where !result.contains(part) {
+            if case .seeds(let count, let batches) = part {
+                for batch in batches { seedCounts[batch] = max(count, seedCounts[batch] ?? 0) }
+                continue
+            }
             let place = result.firstIndex {
                 if case .rates(_, let batch) = $0, case .rates(_, batch) = part {
                     true
@@ -148,47 +203,35 @@ extension DecidingRuns {
             }
         }
         return result
-    }
-
-    /// Returns the number of runs of each batch.
-    fileprivate func runs(_ optima: [BatchOptimum]) -> [(batch: Int, count: Int)] {
-        func seeds(_ batch: Int) -> Int {
-            max(1, optima.first { $0.batch == batch }?.seeds.count ?? 1)
-        }
-        return switch self {
-        case .seeds(let count, let batches):
-            batches.map { batch in
-                (batch, count * (optima.first { $0.batch == batch }?.usefulRates.count ?? 1))
+            + Set(seedCounts.values).sorted().map { count in
+                .seeds(count, batches: seedCounts.filter { $0.value == count }.keys.sorted())
             }
-        case .rates(let rates, let batch): [(batch, rates.count * seeds(batch))]
-        case .missing(let runs, let batch): [(batch, runs.reduce(0) { $0 + $1.rates.count })]
-        case .longer(let batch): [(batch, seeds(batch))]
-        }
     }
 
-    fileprivate func runCount(_ optima: [BatchOptimum]) -> Int {
-        runs(optima).reduce(0) { $0 + $1.count }
-    }
-}
-
-/// The mean durations of the finished runs.
-private struct RunDurations {
-    /// The mean duration of a run by batch.
-    private let seconds: [Int: Double]
-
-    init(_ points: [TrainedPoint]) {
-        seconds = Dictionary(grouping: points, by: \.batch).mapValues { points in
-            Sample(points.map { $0.secondsPerStep * Double($0.curve.last?.step ?? 0) }).mean
+    /// Returns the runs by batches, rates and seeds.
+    fileprivate func sets(_ optima: [BatchOptimum]) -> [RunSet] {
+        func optimum(_ batch: Int) -> BatchOptimum? { optima.first { $0.batch == batch } }
+        func seeds(_ batch: Int) -> [UInt64] { optimum(batch)?.seeds.map(\.seed) ?? [] }
+        switch self {
+        case .seeds(let count, let batches):
+            let all = Set(optima.flatMap(\.seeds).map(\.seed)).sorted()
+            let further = (0..<UInt64(count)).map { (all.last ?? 0) &+ 1 &+ $0 }
+            return batches.map { batch in
+                let known = seeds(batch)
+                let new = (all + further).filter { !known.contains($0) }.prefix(count)
+                return RunSet(
+                    batches: [batch], rates: optimum(batch)?.usefulRates.sorted() ?? [],
+                    seeds: Array(new))
+            }
+        case .rates(let rates, let batch):
+            return [RunSet(batches: [batch], rates: rates.sorted(), seeds: seeds(batch))]
+        case .missing(let runs, let batch):
+            return runs.map {
+                RunSet(batches: [batch], rates: $0.rates.sorted(), seeds: [$0.seed])
+            }
+        case .longer(let batch):
+            return [RunSet(batches: [batch], rates: [], seeds: seeds(batch))]
+        case .runs(let sets): return sets
         }
-    }
-
-    /// Returns the duration of all runs, or nil if the duration of some run is unknown.
-    func seconds(_ parts: [DecidingRuns], _ optima: [BatchOptimum]) -> Double? {
-        var total = 0.0
-        for run in parts.flatMap({ $0.runs(optima) }) {
-            guard let seconds = seconds[run.batch], seconds > 0 else { return nil }
-            total += Double(run.count) * seconds
-        }
-        return total
     }
 }

@@ -30,6 +30,9 @@ package struct BestRate: Sendable, Equatable {
     /// The further error of `logRate` that the error of the valley's asymmetry causes. It is
     /// signed, because that error moves all batches.
     let asymmetryError: Double
+    /// The further error of `logRate` that all batches have in common, because the losses have
+    /// another form than the valley.
+    let shift: Double
     /// The distance in ln(rate) by which the best rate may exceed this one, because the next rate
     /// diverges; 0 otherwise.
     package let resolution: Double
@@ -60,6 +63,7 @@ package struct BestRate: Sendable, Equatable {
         self.loss = loss
         self.error = error
         self.asymmetryError = asymmetryError
+        self.shift = shift
         self.resolution = resolution
         interval = error.flatMap { error in
             Interval(

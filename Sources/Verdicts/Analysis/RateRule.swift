@@ -1,3 +1,5 @@
+import Glibc
+
 /// A rule that scales the learning rate with the batch, as the analysis of trained runs judges it.
 package struct RateRule: Sendable {
     package let name: String
@@ -20,6 +22,16 @@ package struct RateRule: Sendable {
     /// Creates one of the common rules.
     package init(_ rule: CommonRule) {
         self.init(rule.rawValue, factor: rule.factor)
+    }
+
+    /// The name, before a colon and the exponent, of a rule that multiplies the rate by a power.
+    package static let powerName = "power"
+    /// The exponents of the batch ratio that a rule may have.
+    package static let exponents = -4.0...4.0
+
+    /// Returns the rule that multiplies the rate by a power of the batch ratio.
+    package static func power(_ exponent: Double) -> RateRule {
+        RateRule("\(powerName):\(exponent)") { ratio in pow(ratio, exponent) }
     }
 
     package static let none = RateRule(.unchanged)

@@ -36,13 +36,18 @@ package struct TrainedPoint: Sendable, Equatable {
     /// The validation curve, sorted by step.
     package let curve: [CurvePoint]
     package let secondsPerStep: Double
+    /// The duration of the whole run, with its evaluations; nil if it is unknown.
+    package let seconds: Double?
     /// The gradient noise scale at the end of training, in sequences, or nil if it is unknown.
     package let noiseScale: Double?
+    /// Whether the last evaluation counts as one at a mark that it narrowly misses. The runs of a
+    /// sweep end at its marks, but those of other trainers may not.
+    package let allowsNearMarks: Bool
 
     package init(
         rule: String = TrainedPoint.grid, batch: Int, learningRate: Double, seed: UInt64,
         diverged: Bool = false, initialLoss: Double, curve: [CurvePoint], secondsPerStep: Double,
-        noiseScale: Double? = nil
+        seconds: Double? = nil, noiseScale: Double? = nil, allowsNearMarks: Bool = false
     ) {
         self.rule = rule
         self.batch = batch
@@ -52,7 +57,9 @@ package struct TrainedPoint: Sendable, Equatable {
         self.initialLoss = initialLoss
         self.curve = curve
         self.secondsPerStep = secondsPerStep
+        self.seconds = seconds
         self.noiseScale = noiseScale
+        self.allowsNearMarks = allowsNearMarks
     }
 
     /// Returns a failure about this run: `the run of RULE ...: problem; remedy.`

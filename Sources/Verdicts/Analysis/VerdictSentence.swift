@@ -3,7 +3,11 @@ import Support
 /// Returns the verdicts on several rules in one sentence, with a clause for each rule: "linear
 /// holds up to B = 64 (regret <= 0.01 at 95 %) and fails from B = 128; no scaling fails from B =
 /// 16."
-func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> String {
+///
+/// - Parameter batches: the number of batches with runs.
+func verdictSentence(
+    _ verdicts: [RuleVerdict], batches: Int, settings: AnalysisSettings
+) -> String {
     let level = Format.significant(100 * settings.level, digits: 3)
     let bound = "(regret <= \(Format.significant(settings.tolerance, digits: 3)) at \(level) %)"
     guard !verdicts.isEmpty else {
@@ -12,7 +16,9 @@ func verdictSentence(_ verdicts: [RuleVerdict], settings: AnalysisSettings) -> S
             : "no run of the base batch has ended, so no rule is judged."
     }
     guard verdicts.contains(where: \.isJudged) else {
-        return "no batch above the base batch has runs, so no rule is judged."
+        return batches == 1
+            ? "only one batch has runs, but rules need at least two, so no rule is judged."
+            : "no batch above the base batch has runs, so no rule is judged."
     }
     let holding = verdicts.filter { $0.reachBeyondBase != nil }
     let others = verdicts.filter { $0.reachBeyondBase == nil }

@@ -32,7 +32,8 @@ package struct SizedRuns: Sendable {
                 batch: model.parameters, learningRate: point.learningRate, seed: point.seed,
                 diverged: !loss.isFinite, initialLoss: .infinity,
                 curve: loss.isFinite ? [CurvePoint(step: 1, tokens: 1, validationLoss: loss)] : [],
-                secondsPerStep: 0)
+                // The whole run is one step.
+                secondsPerStep: point.secondsPerStep * Double(point.curve.last?.step ?? 0))
         }
     }
 
@@ -52,6 +53,11 @@ package struct TransferAnalysis: Sendable, Equatable {
     package let exponent: RateExponent
     /// The verdict on keeping the smallest model's best rate.
     package let verdict: RuleVerdict
+    /// The valley that the best rates share, or nil if no model has one.
+    package let valley: ValleySummary?
+    /// The runs that would decide the undecided models below the first one at which the rate fails;
+    /// nil if there is no such model.
+    package let nextRuns: NextRuns?
     package let tolerance: Double
 
     /// Returns nil without runs of at least two models.
@@ -76,6 +82,24 @@ package struct TransferAnalysis: Sendable, Equatable {
             optima, valley, baseBatch: base.model.parameters, settings: settings)
         guard let verdict = verdicts.first else { return nil }
         self.verdict = verdict
+        self.valley = valley.map(ValleySummary.init)
+        nextRuns = Self.nextRuns(sorted, verdict, optima, valley, settings)
+    }
+
+    /// Returns the runs that would decide how far the rate transfers.
+    private static func nextRuns(
+        _ runs: [SizedRuns], _ verdict: RuleVerdict, _ optima: [BatchOptimum],
+        _ valley: SharedValley?, _ settings: AnalysisSettings
+    ) -> NextRuns? {
+        let smallest = optima[0].batch
+        // A failure settles a rule, but below it a model may still be open.
+        let end = verdict.failsFrom ?? .max
+        let open = optima.filter { $0.batch < end }
+        let verdicts = DesignAnalysis.lookedUp(
+            open, valley, baseBatch: smallest, settings: settings)
+        return NextRuns(
+            verdicts, open, valley: valley, points: runs.flatMap(\.runs), baseBatch: smallest,
+            settings: settings)
     }
 
     /// Returns the name of the model with the given number of parameters.
@@ -86,8 +110,9 @@ package struct TransferAnalysis: Sendable, Equatable {
     /// The verdict in one sentence.
     package var sentence: String {
         guard let best = optima.first?.optimum.best else {
-            return "the smallest model, \(models[0].name), has no best rate to keep, so its "
-                + "transfer is undecided; add rates or seeds."
+            let reason = optima.first.map { " (\($0.reason))" } ?? ""
+            return "the smallest model, \(models[0].name), has no best rate to keep\(reason), so "
+                + "its transfer is undecided."
         }
         let rate = NumberStyle.scientific.text(best.rate)
         var predicates: [String] = []
@@ -144,7 +169,9 @@ package struct TransferAnalysis: Sendable, Equatable {
     }
 
     /// The sentences that follow the verdict.
-    package var details: [String] { [undecidedSentence, exponentSentence].compactMap(\.self) }
+    package var details: [String] {
+        [undecidedSentence, bestGuess, nextRunsSentence, exponentSentence].compactMap(\.self)
+    }
 
     /// The best rates and the regrets of the smallest model's rate.
     package var table: Table {
@@ -180,34 +207,5 @@ package struct TransferAnalysis: Sendable, Equatable {
                     ] + cells + [verdict.word(atBatch: model.parameters)]))
         }
         return table
-    }
-
-    /// The findings as a JSON object.
-    package var json: JSONObject {
-        func interval(_ interval: Interval?) -> JSONValue {
-            interval.map { [.number($0.lower), .number($0.upper)] } ?? .null
-        }
-        let rows = zip(models, optima).map { model, optimum -> JSONValue in
-            let best = optimum.optimum.best
-            let regret = verdict.regrets.first { $0.batch == model.parameters }
-            var estimate: Estimate?
-            if case .measured(let value)? = regret?.outcome { estimate = value }
-            return [
-                "model": .string(model.name), "parameters": .integer(model.parameters),
-                "best_rate": best.map { .number($0.rate) } ?? .null,
-                "best_rate_interval": interval(best?.interval),
-                "loss": best.map { .number($0.loss) } ?? .null,
-                "regret": estimate.map { .number($0.value) } ?? .null,
-                "regret_interval": interval(estimate?.interval),
-                "verdict": .string(verdict.word(atBatch: model.parameters)),
-                "reason": verdict.allUndecided.first { $0.batch == model.parameters }
-                    .map { .string($0.cause.reason(for: .models)) } ?? .null,
-            ]
-        }
-        return [
-            "sentence": .string(sentence), "models": .array(rows),
-            "exponent": exponent.exponent.map { .number($0.value) } ?? .null,
-            "exponent_interval": interval(exponent.exponent?.interval),
-        ]
     }
 }
