@@ -18,7 +18,8 @@ import Training
     func slowest() throws {
         var comparison = RankComparison(ranks: 3)
         // Rank 0 has two of the eight lanes, and the others have three.
-        let found = try #require(comparison.slowest(loads([0.3, 0.25, 0.2]), Self.division))
+        let slowest = comparison.slowest(loads([0.3, 0.25, 0.2]), Self.division)
+        let found = try #require(slowest)
         #expect(found.rank == 0 && found.share == 0.25)
         #expect(abs(found.slowdown - 1.2) < 1e-12)
     }
@@ -27,8 +28,8 @@ import Training
     func twoRanks() throws {
         var comparison = RankComparison(ranks: 2)
         let division = ReductionTree(laneCount: 4).equalDivision(among: 2)
-        let found = try #require(
-            comparison.slowest([RankLoad(lanes: 1), RankLoad(lanes: 3)], division))
+        let slowest = comparison.slowest([RankLoad(lanes: 1), RankLoad(lanes: 3)], division)
+        let found = try #require(slowest)
         #expect(found.rank == 1 && found.slowdown == 3)
     }
 
@@ -36,7 +37,8 @@ import Training
     func oneRank() {
         var comparison = RankComparison(ranks: 1)
         let division = ReductionTree(laneCount: 4).equalDivision(among: 1)
-        #expect(comparison.slowest([RankLoad(lanes: 1)], division) == nil)
+        let slowest = comparison.slowest([RankLoad(lanes: 1)], division)
+        #expect(slowest == nil)
     }
 
     @Test("a rank that stays slow is reported once, by rank and host")
@@ -56,12 +58,14 @@ import Training
         var watch = StragglerWatch(hosts: ["one", "two"])
         for step in 0..<400 {
             let rank = step / (StragglerWatch.stepsToWarn - 1) % 2
-            #expect(watch.add(SlowestRank(rank: rank, share: 0.5, slowdown: 2)) == nil)
+            let warning = watch.add(SlowestRank(rank: rank, share: 0.5, slowdown: 2))
+            #expect(warning == nil)
         }
         for step in 0..<400 {
             let isGood = step % StragglerWatch.stepsToWarn == 0
-            #expect(
-                watch.add(SlowestRank(rank: 1, share: 0.5, slowdown: isGood ? 1.1 : 2)) == nil)
+            let warning = watch.add(
+                SlowestRank(rank: 1, share: 0.5, slowdown: isGood ? 1.1 : 2))
+            #expect(warning == nil)
         }
     }
 }
