@@ -133,7 +133,10 @@ import Testing
         #expect(search.probes.allSatisfy { log2($0.rate / rate) == log2($0.rate / rate).rounded() })
         #expect(search.unsettledRates == nil && search.confirmation == nil)
         // A rate above one that diverges is not worth a probe.
-        let cliff = unsettled(recipeRate: 64) { $0 > 2.5 ? (.nan, .nan) : (2, 2) }
+        let cliff = unsettled(recipeRate: 64) { octave in
+            let loss = octave > 2.5 ? .nan : 2 - 0.1 * octave
+            return (loss, loss)
+        }
         #expect(!cliff.probes.contains { $0.rate == 64 })
     }
 
