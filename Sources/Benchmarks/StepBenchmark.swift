@@ -1,4 +1,5 @@
 import Compute
+import MPI
 import Recipes
 import Support
 import Training

@@ -8,6 +8,12 @@ package struct SlowestRank: Sendable, Equatable {
     package let share: Double
     /// The rank's seconds per lane as a multiple of the median rank's.
     package let slowdown: Double
+
+    package init(rank: Int, share: Double, slowdown: Double) {
+        self.rank = rank
+        self.share = share
+        self.slowdown = slowdown
+    }
 }
 
 /// The comparison of the ranks' seconds per lane in a step.
