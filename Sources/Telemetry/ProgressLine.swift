@@ -15,7 +15,7 @@ package final class ProgressLine {
     private var schedule: ProgressSchedule
     private var estimator: RateEstimator
 
-    /// Creates the display of an operation that has not begun.
+    /// Creates the display of an operation before it begins.
     ///
     /// - Parameters:
     ///   - title: the name of the operation, such as "training".

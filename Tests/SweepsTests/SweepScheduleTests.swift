@@ -136,14 +136,22 @@ extension SweepSchedule {
         #expect(rates.contains { $0 < 6e-4 } && rates.contains { $0 > 7e-3 })
     }
 
+    /// Creates the folder of a sweep that is ready for its groups.
+    private static func sweep(
+        _ more: String, in folder: TemporaryFolder
+    ) throws -> SweepFolder {
+        let sweep = SweepFolder("\(folder.path)/sweep")
+        try sweep.create(
+            specification: text(more), recipe: recipe, dataPath: "data", fingerprint: "planted",
+            trainingTokens: 1_000_000)
+        try sweep.prepareForGroups()
+        return sweep
+    }
+
     @Test("a grid that may not grow further toward its best rate is named")
     func stoppedGrid() throws {
         let folder = try TemporaryFolder()
-        let sweep = SweepFolder("\(folder.path)/sweep")
-        try sweep.create(
-            specification: Self.text("extend = 2"), recipe: Self.recipe, dataPath: "data",
-            fingerprint: "planted", trainingTokens: 1_000_000)
-        try sweep.prepareForGroups()
+        let sweep = try Self.sweep("extend = 2", in: folder)
         let specification = try sweep.readSpecification()
         let schedule = try SweepSchedule(specification)
         // The best rate of batch 4 is within the grown grid, and that of batch 8 is far above it.
@@ -159,11 +167,7 @@ extension SweepSchedule {
     @Test("a problem in a file of a sweep names that file")
     func namesDamagedFiles() throws {
         let folder = try TemporaryFolder()
-        let sweep = SweepFolder("\(folder.path)/sweep")
-        try sweep.create(
-            specification: Self.text(""), recipe: Self.recipe, dataPath: "data",
-            fingerprint: "planted", trainingTokens: 1_000_000)
-        try sweep.prepareForGroups()
+        let sweep = try Self.sweep("", in: folder)
         let schedule = try SweepSchedule(try sweep.readSpecification())
         let ledger = SweepLedger(sweep, schedule: schedule, session: "planted")
         let result = Self.result(schedule.firstPoints[0], best: 1)

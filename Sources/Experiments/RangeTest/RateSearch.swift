@@ -131,7 +131,7 @@ package struct RateSearch: Sendable {
         return isFar ? nil : lowest.octave - Self.coarseOctaves
     }
 
-    /// The first of the other octaves that has not been probed and is not above a diverged probe.
+    /// The first of the other octaves that is neither probed nor above a diverged probe.
     private var untriedOther: Int? {
         otherOctaves.first { octave in
             !entries.contains {

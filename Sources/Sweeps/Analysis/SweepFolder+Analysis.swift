@@ -104,6 +104,7 @@ extension SweepFolder {
     package func findings(tolerance: Double? = nil) throws(Failure) -> SweepFindings {
         var specification = try readSpecification()
         try specification.validate()
+        let otherTolerance = tolerance == specification.tolerance ? nil : tolerance
         specification.tolerance = tolerance ?? specification.tolerance
         let schedule = try SweepSchedule(specification)
         let ledger = SweepLedger(self, schedule: schedule, session: "")
@@ -135,8 +136,8 @@ extension SweepFolder {
         let durations = try ledger.durations(results)
         let isGrid = plan == nil && !schedule.openPoints(results).isEmpty
         for index in analyses.indices {
-            analyses[index].analysis = try advised(
-                analyses[index].analysis, outlook, specification, isGrid: isGrid,
+            analyses[index].analysis = advised(
+                analyses[index].analysis, outlook, otherTolerance: otherTolerance, isGrid: isGrid,
                 durations: specification.hasSizes ? RunDurations([]) : durations)
         }
         return SweepFindings(

@@ -45,11 +45,11 @@ extension SweepFolder {
     /// Returns an analysis whose next runs are those of the outlook, with the command that trains
     /// them.
     ///
-    /// - Parameter specification: the specification with the tolerance of the analysis.
+    /// - Parameter otherTolerance: the tolerance of the analysis if it is not the sweep's own.
     func advised(
-        _ analysis: Analysis, _ outlook: SweepOutlook?, _ specification: SweepSpecification,
-        isGrid: Bool, durations: RunDurations
-    ) throws(Failure) -> Analysis {
+        _ analysis: Analysis, _ outlook: SweepOutlook?, otherTolerance: Double?, isGrid: Bool,
+        durations: RunDurations
+    ) -> Analysis {
         var analysis = analysis
         guard let outlook else {
             let command = resumption(specification: "SPECIFICATION")
@@ -65,15 +65,14 @@ extension SweepFolder {
         case .runs(let next): runs = next
         case .decided, .exhausted: runs = []
         }
-        let isOwnTolerance = try readSpecification().tolerance == specification.tolerance
         let next = NextRuns(
             runs, durations: durations,
-            instruction: (isOwnTolerance
-                ? "" : "with tolerance = \(specification.tolerance) in the specification, ")
+            instruction: (otherTolerance.map { "with tolerance = \($0) in the specification, " }
+                ?? "")
                 + "to train them\(isGrid ? "" : " and the rounds that follow"), use "
                 + resumption(
                     isGrid ? "" : "--budget \(budget(durations.secondsOnLayout(runs))) ",
-                    specification: isOwnTolerance ? nil : "SPECIFICATION"))
+                    specification: otherTolerance == nil ? nil : "SPECIFICATION"))
         analysis.replaceNextRuns { _ in outlook == .decided ? nil : next }
         return analysis
     }

@@ -186,8 +186,11 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: `Failure` (bad data) if the timings are damaged; (I/O) if they cannot be read.
     package func trainedPoints(_ results: [PointResult]) throws(Failure) -> [TrainedPoint] {
-        let timings = try timings()
-        return results.map {
+        trained(results, try timings())
+    }
+
+    private func trained(_ results: [PointResult], _ timings: Timings) -> [TrainedPoint] {
+        results.map {
             $0.trained(
                 secondsPerStep: timings.secondsPerStep[$0.point.name] ?? 0,
                 seconds: timings.seconds[$0.point.name])
@@ -198,7 +201,8 @@ package struct SweepLedger: Sendable {
     ///
     /// - Throws: the failures of `trainedPoints`.
     func durations(_ results: [PointResult]) throws(Failure) -> RunDurations {
-        RunDurations(try trainedPoints(results), groups: try timings().groups)
+        let timings = try timings()
+        return RunDurations(trained(results, timings), groups: timings.groups)
     }
 
     /// The durations in the file of timings, by the names of their points.
