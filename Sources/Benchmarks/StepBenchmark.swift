@@ -1,4 +1,5 @@
 import Compute
+import MPI
 import Recipes
 import Support
 import Training
@@ -68,9 +69,18 @@ package struct StepBenchmark: Sendable {
         }
         return StepReport(
             benchmark: self, plan: plan, ranks: communicator.size, threads: job.threads,
-            records: records, peakFlopsPerCore: peak, memory: memory,
+            records: records, rankTimes: try rankTimes(records, runner, communicator),
+            peakFlopsPerCore: peak, memory: memory,
             residentBytes: try ResidentMemory.peak(of: communicator), notice: runner.reductionNotice
         )
+    }
+
+    private func rankTimes(
+        _ records: [StepRecord], _ runner: StepRunner, _ communicator: Communicator
+    ) throws(Failure) -> [RankTimes] {
+        try RankTimes.gather(
+            StepReport.mean(records), lanes: runner.division[communicator.rank].count,
+            over: communicator)
     }
 
     /// The prefixes of the keys that a benchmark ignores: it neither evaluates nor writes

@@ -11,6 +11,8 @@ package struct StepReport: Sendable {
     let threads: Int
     /// The measured steps, in order.
     let records: [StepRecord]
+    /// The times of all ranks.
+    let rankTimes: [RankTimes]
     /// The measured peak, in operations of the precision per second.
     let peakFlopsPerCore: Double
     let memory: MemoryPlan
@@ -37,7 +39,10 @@ package struct StepReport: Sendable {
     }
 
     /// The durations of the parts of a step on rank 0, as means over the steps.
-    private var meanTimes: StepTimes {
+    private var meanTimes: StepTimes { Self.mean(records) }
+
+    /// Returns the mean durations of the parts of a step.
+    static func mean(_ records: [StepRecord]) -> StepTimes {
         var sum = StepTimes()
         for record in records { sum.add(record.times) }
         return sum.divided(by: Double(records.count))
@@ -80,6 +85,7 @@ extension StepReport {
         for (name, seconds) in parts(times) {
             object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)
         }
+        object["rank_times"] = .array(rankTimes.map(\.json))
         object["planned_gib"] = gibibytes(memory.rankBytes)
         object["planned_host_gib"] = gibibytes(memory.hostBytes)
         if let notice { object["notice"] = .string(notice) }
@@ -101,7 +107,8 @@ extension StepReport {
 extension StepReport {
     /// The lines of the report.
     package var text: String {
-        ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + memoryLines
+        ([heading] + overrideLines + [""] + rates + [""] + breakdown + [""] + rankLines
+            + memoryLines
             + (notice.map { ["ranks share no memory: \($0)"] } ?? [])).joined(separator: "\n")
     }
 
@@ -145,6 +152,21 @@ extension StepReport {
                 return
                     "  \(padded(name, 20))\(aligned(milliseconds(seconds), 12))\(aligned(share, 8))"
             }
+    }
+
+    /// The times of several ranks, and an empty line.
+    private var rankLines: [String] {
+        guard ranks > 1 else { return [] }
+        let shown = RankTimes.shown(rankTimes)
+        let title = shown.count < ranks ? "\(shown.count) busiest ranks" : "rank (mean)"
+        return [
+            "  \(padded(title, 20))\(aligned("lanes", 12))\(aligned("busy ms", 12))\(aligned("waiting ms", 12))"
+        ]
+            + shown.map { times in
+                "  \(padded("\(times.rank) on \(times.host)", 20))\(aligned("\(times.lanes)", 12))"
+                    + aligned(milliseconds(times.busySeconds), 12)
+                    + aligned(milliseconds(times.waitingSeconds), 12)
+            } + [""]
     }
 
     private var memoryLines: [String] {

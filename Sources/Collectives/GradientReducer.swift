@@ -45,12 +45,28 @@ package final class GradientReducer {
         let ranges = partition.buckets.indices.reversed().map {
             partition.segment(segment, ofBucket: $0)
         }
-        return memory.mappedPeerBytes(of: ranges)
+        return memory.mappedPeerBytes(
+            of: ranges,
+            nodeCounts: memory.topology.localRanks.map {
+                tree.wholeNodes(covering: division[$0]).count
+            })
     }
 
-    /// Returns the number of gradient arenas that a rank of `size` holds at once.
+    /// Returns the number of gradient arenas that a rank of `size` holds at once in the equal
+    /// division.
     package static func arenaCount(ofRank rank: Int, size: Int, tree: ReductionTree) -> Int {
-        LaneStack.bufferCount(lanes: tree.lanes(ofRank: rank, size: size), tree: tree)
+        arenaCount(of: tree.lanes(ofRank: rank, size: size), tree: tree)
+    }
+
+    /// Returns the number of gradient arenas that a rank with these lanes holds at once.
+    package static func arenaCount(of lanes: Range<Int>, tree: ReductionTree) -> Int {
+        tree.shape(of: lanes).buffers
+    }
+
+    /// Returns the largest number of gradient arenas that a rank holds in the equal division, and
+    /// may hold in any other.
+    package static func arenaLimit(ranks: Int, tree: ReductionTree) -> Int {
+        (0..<ranks).reduce(1) { max($0, arenaCount(ofRank: $1, size: ranks, tree: tree)) }
     }
 
     /// A log notice of why ranks of a host exchange messages although they could share memory, with
@@ -74,8 +90,14 @@ package final class GradientReducer {
 
     private let team: ThreadTeam
     private let communicator: Communicator
+    /// The communicator of the exchange between hosts.
+    private let exchangeCommunicator: Communicator
+    private let tree: ReductionTree
     private let elementCount: Int
+    private let bucketsInExchange: Int
+    private let wire: WireFormat
     private let isSharded: Bool
+    private let measuresLanes: Bool
     private let yields: Bool
     private let memory: HostMemory
     private let partition: BucketPartition
@@ -88,7 +110,7 @@ package final class GradientReducer {
     private var buckets: GradientBuckets
     private var local: LocalReduction
     /// The exchange with other hosts; nil on one host and on ranks that own no segment.
-    private let exchange: HostExchange?
+    private var exchange: HostExchange?
     private let parameterExchange: ParameterExchange?
     private let reduced: [SharedCounter]
     /// The number of buckets of all earlier steps.
@@ -123,17 +145,18 @@ package final class GradientReducer {
         precondition(size <= tree.laneCount, "every rank has a lane")
         self.team = team
         self.communicator = communicator
+        self.tree = tree
         self.elementCount = elementCount
+        self.bucketsInExchange = bucketsInExchange
+        self.wire = wire
         self.isSharded = isSharded
+        self.measuresLanes = measuresLanes
         memory = try HostMemory(
-            communicator: communicator, tree: tree, elementCount: elementCount,
-            sharesParameters: isSharded, hostOfRank: hostOfRank)
+            communicator: communicator, nodeCount: Self.arenaLimit(ranks: size, tree: tree),
+            elementCount: elementCount, sharesParameters: isSharded, hostOfRank: hostOfRank)
         let topology = memory.topology
         yields =
             team.yields || topology.localRanks.count * team.threadCount > onlineProcessors()
-        let hostNodes = topology.hosts.map { ranks in
-            tree.wholeNodes(covering: ranks.map { tree.lanes(ofRank: $0, size: size) })
-        }
         buckets = GradientBuckets(
             count: elementCount,
             bucketElements: BucketPartition.bucketElements(
@@ -142,30 +165,49 @@ package final class GradientReducer {
         partition = BucketPartition(
             buckets: buckets.ranges, segmentCount: topology.segmentCount,
             hostCount: topology.hosts.count)
+        division = tree.equalDivision(among: size)
+        let schedule = LaneSchedule(tree: tree, lanes: division[communicator.rank])
         stack = LaneStack(
-            tree: tree, lanes: tree.lanes(ofRank: communicator.rank, size: size),
-            elementCount: elementCount, nodes: memory.nodes[topology.localRank], wire: wire,
-            measuresLanes: measuresLanes)
+            schedule, elementCount: elementCount, buffers: memory.ownNodes(schedule.bufferCount),
+            wire: wire, measuresLanes: measuresLanes)
         local = LocalReduction(
-            memory: memory, tree: tree, hostNodes: hostNodes[topology.host], size: size,
-            partition: partition, wire: wire, scatters: isSharded)
+            memory: memory, partition: partition, wire: wire, scatters: isSharded)
         // Both calls are collective, so all ranks make them.
-        let forGradients = size == 1 ? communicator : try communicator.duplicate()
+        exchangeCommunicator = size == 1 ? communicator : try communicator.duplicate()
         let forParameters = size == 1 || !isSharded ? communicator : try communicator.duplicate()
-        if topology.hosts.count > 1, let segment = topology.ownSegment {
-            exchange = HostExchange(
-                communicator: forGradients, memory: memory, local: local, hostNodes: hostNodes,
-                tree: tree, partition: partition, segment: segment, slots: bucketsInExchange,
-                wire: wire, scatters: isSharded)
-        } else {
-            exchange = nil
-        }
         parameterExchange =
             isSharded
             ? ParameterExchange(
                 communicator: forParameters, memory: memory, partition: partition, yields: yields)
             : nil
         reduced = memory.counters(.reduced)
+        joinNodes()
+    }
+
+    /// Divides the lanes among the ranks from the next step on; all ranks must do so between the
+    /// same two steps. No rank may need more than `arenaLimit` arenas.
+    package func divide(_ division: LaneDivision) {
+        precondition(!laneIsOpen, "lanes move between steps")
+        self.division = division
+        let schedule = LaneSchedule(tree: tree, lanes: division[communicator.rank])
+        stack = LaneStack(
+            schedule, elementCount: elementCount, buffers: memory.ownNodes(schedule.bufferCount),
+            wire: wire, measuresLanes: measuresLanes)
+        joinNodes()
+    }
+
+    /// Prepares the additions of the ranks' and the hosts' nodes.
+    private func joinNodes() {
+        let topology = memory.topology
+        let hostNodes = topology.hosts.map { ranks in
+            tree.wholeNodes(covering: ranks.map { division[$0] })
+        }
+        local.divide(division, tree: tree, hostNodes: hostNodes[topology.host], memory: memory)
+        guard topology.hosts.count > 1, let segment = topology.ownSegment else { return }
+        exchange = HostExchange(
+            communicator: exchangeCommunicator, memory: memory, local: local,
+            hostNodes: hostNodes, tree: tree, partition: partition, segment: segment,
+            slots: bucketsInExchange, wire: wire, scatters: isSharded)
     }
 
     /// The number of buckets of this step whose gradient is complete on this rank; always all or
@@ -174,8 +216,10 @@ package final class GradientReducer {
     /// The number of buckets of this step whose sum this rank has, or has published to its host.
     package var finishedBuckets: Int { published }
 
-    /// The lanes that this rank computes, in order.
-    package var lanes: Range<Int> { stack.lanes }
+    /// The lanes that this rank computes, in this order.
+    package var lanes: [Int] { stack.schedule.lanes }
+    /// The division of the lanes among the ranks.
+    package private(set) var division: LaneDivision
 
     /// Returns the elements of the arena that a rank owns, in ascending order; all unless sharded.
     package func ownedRanges(ofRank rank: Int) -> [Range<Int>] {

@@ -10,8 +10,10 @@ import Support
 /// shares no memory, has plain memory instead.
 final class HostMemory {
     let topology: HostTopology
-    /// The whole nodes by local rank, in lane order; the reduced gradient ends in the first.
-    let nodes: [[Buffer<Float>]]
+    /// The buffers by local rank. The first ones end as the whole nodes of the rank's
+    /// `LaneSchedule`; the reduced gradient ends in the very first. Memory that no lane has used
+    /// yet is not resident.
+    private(set) var nodes: [[Buffer<Float>]]
     /// The parameters by local rank; empty unless requested.
     let parameters: [Buffer<Float>]
     /// The sum of squares of each of the arena's blocks, the same memory on all ranks of the host.
@@ -39,20 +41,18 @@ final class HostMemory {
     /// Creates the memory; collective: every rank of `communicator` must call this.
     ///
     /// - Parameters:
+    ///   - nodeCount: the largest number of buffers that a rank needs.
     ///   - hostOfRank: a number for each rank's host, for tests; nil for the real hosts, divided
     ///     into groups of LOCKSTEP_RANKS_PER_NODE ranks if the environment sets it.
     /// - Throws: `Failure` (usage) if LOCKSTEP_RANKS_PER_NODE is not a number of ranks, or the
     ///   error that MPI reports.
     init(
-        communicator: Communicator, tree: ReductionTree, elementCount: Int,
-        sharesParameters: Bool, hostOfRank: [Int]? = nil
+        communicator: Communicator, nodeCount: Int, elementCount: Int, sharesParameters: Bool,
+        hostOfRank: [Int]? = nil
     ) throws(Failure) {
-        let nodeCounts = (0..<communicator.size).map {
-            tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: communicator.size)).count
-        }
         let layout = Layout(elementCount: elementCount, sharesParameters: sharesParameters)
         let host = try Self.group(communicator, hostOfRank: hostOfRank)
-        let bytes = layout.bytes(nodeCount: nodeCounts[communicator.rank])
+        let bytes = layout.bytes(nodeCount: nodeCount)
         let (window, reason) = try Self.window(host, bytes: bytes)
 
         // A rank without a window counts as a host of its own.
@@ -66,8 +66,7 @@ final class HostMemory {
         if let window {
             let places = topology.localRanks.indices.map { local in
                 Places(
-                    base: window.parts[local], layout: layout,
-                    nodeCount: nodeCounts[topology.localRanks[local]], owner: window)
+                    base: window.parts[local], layout: layout, nodeCount: nodeCount, owner: window)
             }
             counterMemory = places.map(\.counters)
             ownCounters = nil
@@ -75,16 +74,24 @@ final class HostMemory {
             parameters = places.compactMap(\.parameters)
             blockSums = places[0].blockSums
             // The first rank to touch a page decides which memory node holds it.
-            memset(places[topology.localRank].counters, 0, bytes)
+            memset(places[topology.localRank].counters, 0, layout.ownBytes)
             try host.barrier()
         } else {
             let counters = Buffer<UInt8>(count: Layout.counterBytes)
             ownCounters = counters
             counterMemory = [UnsafeMutableRawPointer(counters.base)]
-            nodes = [(0..<nodeCounts[communicator.rank]).map { _ in Buffer(count: elementCount) }]
+            nodes = [[Buffer(count: elementCount)]]
             parameters = sharesParameters ? [Buffer(count: elementCount)] : []
             blockSums = Buffer(count: SumOfSquares.blockCount(elementCount))
         }
+    }
+
+    /// Returns the first buffers of this rank, and allocates those that do not exist yet.
+    func ownNodes(_ count: Int) -> [Buffer<Float>] {
+        if window == nil {
+            while nodes[0].count < count { nodes[0].append(Buffer(count: nodes[0][0].count)) }
+        }
+        return Array(nodes[topology.localRank].prefix(count))
     }
 
     /// Returns a counter of each rank of the host.
@@ -97,11 +104,13 @@ final class HostMemory {
 
     /// Returns the number of bytes of other ranks' memory that are mapped here once this rank has
     /// read `ranges`, which ascend, of their nodes and written them in their parameters.
-    func mappedPeerBytes(of ranges: [Range<Int>]) -> Int {
+    ///
+    /// - Parameter nodeCounts: the number of nodes of each rank of the host.
+    func mappedPeerBytes(of ranges: [Range<Int>], nodeCounts: [Int]) -> Int {
         let peers = topology.localRanks.indices.filter { $0 != topology.localRank }
         var bytes = 0
         for peer in peers where peer < nodes.count {
-            for node in nodes[peer] {
+            for node in nodes[peer].prefix(nodeCounts[peer]) {
                 bytes += Self.mappedBytes(ranges, of: node, pages: SharedWindow.readAroundBytes)
             }
             if peer < parameters.count {
@@ -177,8 +186,11 @@ private struct Layout {
     var sumBytes: Int { Self.pages(SumOfSquares.blockCount(elementCount) * 8) }
     var arenaBytes: Int { Self.pages(elementCount * 4) }
 
+    /// The size of the counters and sums, which come first.
+    var ownBytes: Int { Self.counterBytes + sumBytes }
+
     func bytes(nodeCount: Int) -> Int {
-        Self.counterBytes + sumBytes + (nodeCount + (sharesParameters ? 1 : 0)) * arenaBytes
+        ownBytes + (nodeCount + (sharesParameters ? 1 : 0)) * arenaBytes
     }
 
     private static func pages(_ bytes: Int) -> Int {

@@ -6,44 +6,40 @@ import Compute
 /// stack has its own buffer, about log2(lanes) + 1 in all, so the nodes end in the same memory in
 /// each step.
 struct LaneStack {
-    /// The lanes, in the order in which they are pushed.
-    let lanes: Range<Int>
+    let schedule: LaneSchedule
 
     private let wire: WireFormat
-    private let merges: [Int]
     private let elementCount: Int
-    /// The buffers by depth; the first ones hold the finished nodes.
-    private var buffers: [Buffer<Float>]
+    /// The buffers by depth; the first ones end as the nodes of the schedule.
+    private let buffers: [Buffer<Float>]
     /// The first elements of the buffers.
-    private var bases: [UnsafeMutablePointer<Float>]
+    private let bases: [UnsafeMutablePointer<Float>]
     private var depth = 0
-    private var nextLane: Int
+    /// The number of lanes that have begun in this step.
+    private var begun = 0
     /// The sum of squares of the newest lane's gradient, by block; nil unless lanes are measured.
     private let laneSquares: Buffer<Double>?
 
-    /// Creates a stack whose whole nodes end in `nodes`, in lane order.
+    /// Creates a stack with `schedule.bufferCount` buffers.
     init(
-        tree: ReductionTree, lanes: Range<Int>, elementCount: Int, nodes: [Buffer<Float>],
-        wire: WireFormat, measuresLanes: Bool
+        _ schedule: LaneSchedule, elementCount: Int, buffers: [Buffer<Float>], wire: WireFormat,
+        measuresLanes: Bool
     ) {
-        precondition(
-            nodes.count == tree.wholeNodes(covering: lanes).count, "one buffer for each node")
-        self.lanes = lanes
+        precondition(buffers.count == schedule.bufferCount, "one buffer for each depth")
+        self.schedule = schedule
         self.elementCount = elementCount
         self.wire = wire
-        buffers = nodes
-        bases = nodes.map(\.base)
-        merges = tree.mergesAfterEachLane(of: lanes)
-        nextLane = lanes.lowerBound
+        self.buffers = buffers
+        bases = buffers.map(\.base)
         laneSquares = measuresLanes ? Buffer(count: SumOfSquares.blockCount(elementCount)) : nil
     }
 
     /// Whether the lane being computed is the rank's last.
-    var isInLastLane: Bool { nextLane == lanes.upperBound }
+    var isInLastLane: Bool { begun == schedule.lanes.count }
 
-    /// The size of all buffers in bytes, once the first step has created them.
+    /// The size of all buffers in bytes.
     var bytes: Int {
-        Self.depth(merges) * elementCount * MemoryLayout<Float>.stride
+        buffers.count * elementCount * MemoryLayout<Float>.stride
             + (laneSquares?.bytes.count ?? 0)
     }
 
@@ -52,37 +48,15 @@ struct LaneStack {
     /// same bits wherever the lane is computed.
     var sumOfSquares: Double? { laneSquares.map(SumOfSquares.total) }
 
-    /// Returns the number of buffers that lanes need until they are whole nodes.
-    static func bufferCount(lanes: Range<Int>, tree: ReductionTree) -> Int {
-        depth(tree.mergesAfterEachLane(of: lanes))
-    }
-
-    /// Returns the largest number of partial sums at once.
-    private static func depth(_ merges: [Int]) -> Int {
-        var depth = 0
-        var deepest = 0
-        for merged in merges {
-            depth += 1
-            deepest = max(deepest, depth)
-            depth -= merged
-        }
-        return deepest
-    }
-
     mutating func reset() {
         depth = 0
-        nextLane = lanes.lowerBound
+        begun = 0
     }
 
     /// Returns a buffer for the gradient of a lane, with arbitrary contents.
     mutating func begin(_ lane: Int) -> Buffer<Float> {
-        precondition(lane == nextLane, "a rank goes through its lanes in order")
-        nextLane += 1
-        if depth == buffers.count {
-            let buffer = Buffer<Float>(count: elementCount)
-            buffers.append(buffer)
-            bases.append(buffer.base)
-        }
+        precondition(lane == schedule.lanes[begun], "a rank computes its lanes in this order")
+        begun += 1
         depth += 1
         return buffers[depth - 1]
     }
@@ -92,7 +66,7 @@ struct LaneStack {
     ///
     /// `squares`, if given, receives each block's sum of squares of the result.
     func merge(_ range: Range<Int>, team: ThreadTeam, squares: Buffer<Double>? = nil) {
-        let merged = merges[nextLane - 1 - lanes.lowerBound]
+        let merged = schedule.merges[begun - 1]
         let sums = bases
         let laneSquares = laneSquares
         let measuresLanes = laneSquares != nil
@@ -121,5 +95,5 @@ struct LaneStack {
     }
 
     /// Releases the buffers that the newest lane's merges have emptied.
-    mutating func pop() { depth -= merges[nextLane - 1 - lanes.lowerBound] }
+    mutating func pop() { depth -= schedule.merges[begun - 1] }
 }

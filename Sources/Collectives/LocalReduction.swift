@@ -10,9 +10,9 @@ import MPI
 /// with the owner for the exchange between hosts.
 struct LocalReduction {
     /// The host's nodes of the tree, in lane order; only the root if there is one host.
-    private let joins: [NodeJoin]
+    private var joins: [NodeJoin] = []
     /// The memory of the ranks' nodes, in lane order.
-    private let memory: [UnsafeMutablePointer<Float>]
+    private var memory: [UnsafeMutablePointer<Float>] = []
     /// The destinations of the sums: this rank's first node, then those of the host's other ranks.
     let results: [UnsafeMutablePointer<Float>]
 
@@ -33,22 +33,35 @@ struct LocalReduction {
     /// The number of buckets of this step whose own segment is summed.
     private(set) var summed = 0
 
-    /// Creates the reduction over the ranks of this host.
+    /// Creates a reduction for the lanes that `divide` then divides.
     ///
     /// - Parameter scatters: whether each sum is stored only in its owner's memory.
-    init(
-        memory host: HostMemory, tree: ReductionTree, hostNodes: [Range<Int>], size: Int,
-        partition: BucketPartition, wire: WireFormat, scatters: Bool
-    ) {
+    init(memory host: HostMemory, partition: BucketPartition, wire: WireFormat, scatters: Bool) {
         let topology = host.topology
-        let rankNodes = topology.localRanks.flatMap {
-            tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: size))
-        }
-        let memory = host.nodes.flatMap { $0.map(\.base) }
         let own = host.nodes[topology.localRank][0].base
         let others = host.nodes.indices.filter { $0 != topology.localRank }
-        let results = [own] + (scatters ? [] : others.map { host.nodes[$0][0].base })
-        let isWhole = topology.hosts.count == 1
+        results = [own] + (scatters ? [] : others.map { host.nodes[$0][0].base })
+        isWhole = topology.hosts.count == 1
+        self.partition = partition
+        segment = topology.ownSegment
+        self.wire = wire
+        blockSums = host.blockSums
+        localRank = topology.localRank
+        announcements = host.counters(.announced)
+    }
+
+    /// Divides the lanes among the ranks; every rank of the host must do so between two steps.
+    ///
+    /// - Parameter hostNodes: the whole nodes of the host's lanes, in lane order.
+    mutating func divide(
+        _ division: LaneDivision, tree: ReductionTree, hostNodes: [Range<Int>],
+        memory host: HostMemory
+    ) {
+        let places = zip(host.topology.localRanks, host.nodes).flatMap { rank, buffers in
+            zip(LaneSchedule(tree: tree, lanes: division[rank]).nodes, buffers)
+        }.sorted { $0.0.lowerBound < $1.0.lowerBound }
+        let rankNodes = places.map(\.0)
+        memory = places.map(\.1.base)
         joins = hostNodes.map { node in
             let first = rankNodes.firstIndex { $0.lowerBound == node.lowerBound } ?? 0
             return NodeJoin(
@@ -57,15 +70,6 @@ struct LocalReduction {
                     isWhole ? results.contains(memory[$0]) : $0 == first
                 })
         }
-        self.memory = memory
-        self.results = results
-        self.isWhole = isWhole
-        self.partition = partition
-        segment = topology.ownSegment
-        self.wire = wire
-        blockSums = host.blockSums
-        localRank = topology.localRank
-        announcements = host.counters(.announced)
     }
 
     /// The memory of the host's nodes of the tree, in lane order, valid once they are summed.

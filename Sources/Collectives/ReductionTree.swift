@@ -22,11 +22,6 @@ package struct ReductionTree: Sendable, Equatable {
         return lanes.lowerBound + 1 << (Int.bitWidth - 1 - (lanes.count - 1).leadingZeroBitCount)
     }
 
-    /// Returns the lanes that a rank owns: from r L / P up to (r + 1) L / P.
-    package func lanes(ofRank rank: Int, size: Int) -> Range<Int> {
-        rank * laneCount / size..<(rank + 1) * laneCount / size
-    }
-
     /// Returns the fewest whole nodes of the tree that together cover these lanes, in order.
     package func wholeNodes(covering lanes: Range<Int>) -> [Range<Int>] {
         wholeNodes(covering: [lanes])

@@ -65,12 +65,22 @@ package struct TrainingConfiguration: Sendable, Equatable {
 /// their gradients.
 package struct ReductionConfiguration: Sendable, Equatable {
     /// The number of lanes, which is also the maximum number of ranks; 0 for the smallest divisor
-    /// of the global batch that is at least 8 and at least the number of ranks.
+    /// of the global batch that is at least 8, or on more than 8 ranks at least twice their number.
     package var lanes = 0
     /// The size of the pieces in which gradients are reduced, in MiB.
     package var bucketMebibytes = 1.0
     /// The format of gradients between hosts; bf16 rounds every lane's gradient and every sum.
     package var wire = WireFormat.fp32
+    /// The division of the lanes among ranks, which never changes a result.
+    package var balance = Balance.auto
+
+    /// A way to divide the lanes among ranks.
+    package enum Balance: String, NamedChoice {
+        /// Lanes move from slow ranks to fast ones.
+        case auto
+        /// Ranks have the same number of lanes, or differ by one.
+        case off
+    }
 
     /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {

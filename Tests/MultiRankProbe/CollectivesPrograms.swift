@@ -9,8 +9,10 @@ import TestSupport
 /// compares all elements, and the other ranks compare the hash of rank 0's.
 ///
 /// The arguments are `lanes` and `wires` (lists, whose pairs are the cases), `count` (elements),
-/// `bucket` (bytes), `slots`, `steps`, `threads` and `sharded` (0 or 1); `hosts` groups the ranks, as in `0,0,1`; `order` is the order in
-/// which the last lane's ranges are finished: `backward` (end to start), `forward` or `scattered`.
+/// `bucket` (bytes), `slots`, `steps`, `threads`, `sharded` and `moves` (0 or 1: whether every step
+/// has another division of the lanes); `hosts` groups the ranks, as in `0,0,1`; `order` is the
+/// order in which the last lane's ranges are finished: `backward` (end to start), `forward` or
+/// `scattered`.
 func reduce(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let wires = arguments.text("wires", default: "fp32").split(separator: ",")
     for lanes in arguments.text("lanes", default: "8").split(separator: ",") {
@@ -46,8 +48,15 @@ private func reduce(
     report.hosts = reducer.hostCount
     report.notice = reducer.notice ?? ""
     var buffers: Set<UInt> = []
+    let moves = arguments.number("moves", default: 0) == 1
+    let divisions = moves ? everyDivision(configuration.tree, ranks: world.size) : []
     for step in 0..<arguments.number("steps", default: 2) {
         let gradients = KnownGradients(step: step)
+        if !divisions.isEmpty {
+            let random = CounterRandom(key: 13)
+            reducer.divide(divisions[Int(random.bits(UInt64(step)) % UInt64(divisions.count))])
+            report.divisions.append((0..<world.size).map { reducer.division[$0].count })
+        }
         reducer.beginStep()
         for lane in reducer.lanes {
             let gradient = reducer.beginLane(lane)
@@ -80,6 +89,26 @@ private func reduce(
     report.owned = reducer.ownedRanges(ofRank: world.rank).reduce(0) { $0 + $1.count }
     try reducer.free()
     try printReports(report, on: world)
+}
+
+/// Returns all divisions of the lanes that the reducer allows.
+private func everyDivision(_ tree: ReductionTree, ranks: Int) -> [LaneDivision] {
+    let limit = GradientReducer.arenaLimit(ranks: ranks, tree: tree)
+    var divisions: [LaneDivision] = []
+    func extend(_ boundaries: [Int]) {
+        let start = boundaries[boundaries.count - 1]
+        let isLast = boundaries.count == ranks
+        for end in (isLast ? tree.laneCount : start + 1)..<(tree.laneCount + 1)
+        where start < end && GradientReducer.arenaCount(of: start..<end, tree: tree) <= limit {
+            if isLast {
+                divisions.append(LaneDivision(boundaries: boundaries + [end]))
+            } else {
+                extend(boundaries + [end])
+            }
+        }
+    }
+    extend([0])
+    return divisions
 }
 
 /// Returns the number of elements that differ from the naive recursive sum, and of those that would
@@ -220,7 +249,8 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     if world.rank == asking { requests.insert(.checkpoint) }
     if world.rank == asking + 1, asking >= 0 { requests.insert(.stop) }
     let exchange = LaneExchange<ProbeStatistics>(communicator: world, tree: tree)
-    let totals = try exchange.exchange(own, requests: requests)
+    let totals = try exchange.exchange(
+        own, in: tree.equalDivision(among: world.size), requests: requests)
     var report = StatisticsReport()
     report.rank = world.rank
     report.size = world.size

@@ -65,6 +65,31 @@ import Testing
         #expect(results.count == cases.count && results.values.allSatisfy { $0.count == 1 })
     }
 
+    @Test("lanes that move between steps change no byte")
+    func movingLanes() throws {
+        for sharded in [0, 1] {
+            var results = [Set<Result>](repeating: [], count: 4)
+            for (ranks, hosts) in Self.layouts where ranks < 6 {
+                var arguments =
+                    Self.arena + [
+                        "lanes=12,16", "wires=fp32,bf16", "moves=1", "steps=6",
+                        "sharded=\(sharded)",
+                    ]
+                if !hosts.isEmpty { arguments.append("hosts=\(hosts)") }
+                let reports = try reports(ranks: ranks, arguments, cases: results.count)
+                for (index, report) in reports.enumerated() {
+                    let layout = Comment("\(ranks) \(hosts) \(report.divisions)")
+                    #expect(report.elementsOffTree == 0, layout)
+                    #expect(report.wrongSquares == 0, layout)
+                    #expect(Set(report.divisions).count > (ranks > 1 ? 3 : 0), layout)
+                    results[index / ranks].insert(
+                        Result(hashes: report.hashes, squares: report.squares))
+                }
+            }
+            #expect(results.allSatisfy { $0.count == 1 })
+        }
+    }
+
     @Test("shards are owned once and gathered completely")
     func shardsAreOwnedOnceAndGathered() throws {
         var results = [Set<Result>](repeating: [], count: 2)

@@ -106,6 +106,7 @@ import Testing
         lanes = 10
         bucket_mib = 0.3
         wire = "bf16"
+        balance = "off"
         [evaluation]
         every = 0
         windows = 9

@@ -73,6 +73,8 @@ package struct ReduceReport: Codable {
     package var size = 0
     package var host = ""
     package var lanes: [Int] = []
+    /// The number of lanes of each rank at each step, if the lanes moved.
+    package var divisions: [[Int]] = []
     /// The hash of the sum's bytes at each step.
     package var hashes: [String] = []
     /// The number of elements whose bits differ from the naive recursive sum of all lanes.

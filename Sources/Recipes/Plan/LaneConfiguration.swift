@@ -23,8 +23,9 @@ package struct LaneConfiguration: Sendable, Equatable {
     /// Resolves a recipe's numbers, in sequences, for a number of ranks.
     ///
     /// If `lanes` is 0, the lane count is the smallest divisor of the global batch that is at least
-    /// eight and at least the number of ranks, or the global batch itself if it is below eight. If
-    /// `microBatch` is 0, a micro-batch is a whole lane.
+    /// eight, and with more than eight ranks at least twice their number, so that lanes can move away
+    /// from slow ranks. A smaller global batch is itself the lane count. If `microBatch` is 0, a
+    /// micro-batch is a whole lane.
     ///
     /// - Throws: `Failure` (configuration) that names the nearest values that would work.
     package init(
@@ -54,7 +55,7 @@ package struct LaneConfiguration: Sendable, Equatable {
         lanes: Int, globalBatch: Int, ranks: Int
     ) throws(Failure) -> Int {
         if lanes == 0 {
-            let least = max(8, ranks)
+            let least = ranks <= 8 ? 8 : 2 * ranks
             if let divisor = divisors(of: globalBatch).first(where: { $0 >= least }) {
                 return divisor
             }

@@ -183,6 +183,7 @@ extension ScalingConfiguration.Warmup: RecipeConvertible {}
 extension Parametrization: RecipeConvertible {}
 extension Precision: NamedChoice, RecipeConvertible {}
 extension WireFormat: NamedChoice, RecipeConvertible {}
+extension ReductionConfiguration.Balance: RecipeConvertible {}
 
 /// A list of steps, which a recipe omits if it is empty.
 struct StepList: RecipeConvertible {

@@ -163,13 +163,16 @@ extension Recipe {
     private static let reductionFields: [RecipeField] = [
         .init(
             "reduction.lanes", \.reduction.lanes,
-            "Slots of the global batch, the most ranks ever; 0: smallest divisor >= max(8, ranks)."),
+            "Slots of the global batch, the most ranks ever; 0: a divisor of at least 8 or 2 x ranks."),
         .init(
             "reduction.bucket_mib", \.reduction.bucketMebibytes,
             "Size of the pieces in which gradients are reduced, in MiB."),
         .init(
             "reduction.wire", \.reduction.wire,
             "fp32, or bf16: half the bytes between hosts, every sum rounded alike on any layout."),
+        .init(
+            "reduction.balance", \.reduction.balance,
+            "auto: lanes move from slow ranks to fast ones; the results stay the same."),
     ]
 
     private static let evaluationFields: [RecipeField] = [

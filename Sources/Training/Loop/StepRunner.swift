@@ -24,6 +24,8 @@ package struct StepRecord: Sendable {
     /// Whether the step left the parameters unchanged because its loss or gradient was not finite.
     package let isSkipped: Bool
     package let times: StepTimes
+    /// The slowest rank; nil if there is one rank.
+    package let slowest: SlowestRank?
 }
 
 /// The object that takes optimizer steps on all ranks, with the model, the reduction and the
@@ -43,8 +45,13 @@ package final class StepRunner {
     private let engine: ComputeEngine
     private let reducer: GradientReducer
     private let exchange: LaneExchange<LaneStep>
-    private let lanes: Range<Int>
+    /// The statistics of the rank's lanes, in lane order.
     private var laneSteps: [LaneStep] = []
+    /// The choice of the division of the lanes; nil for the equal division.
+    private var balancer: LaneBalancer?
+    private var comparison: RankComparison
+    /// The seconds of the last step's update.
+    private var updateSeconds = 0.0
     private let tracer: StepTracer?
     private let traceBytes: Int
     /// The bytes of memory per byte of the log while a resume reads it: the file and the positions
@@ -83,8 +90,11 @@ package final class StepRunner {
             parameters: reducer.parameters ?? Buffer(count: layout.count),
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
-        lanes = plan.lanes.tree.lanes(ofRank: communicator.rank, size: communicator.size)
-        laneSteps.reserveCapacity(lanes.count)
+        laneSteps.reserveCapacity(reducer.division.laneLimit)
+        if recipe.reduction.balance == .auto {
+            balancer = LaneBalancer(tree: plan.lanes.tree, ranks: communicator.size)
+        }
+        comparison = RankComparison(ranks: communicator.size)
     }
 
     /// The reason that ranks of a host exchange messages instead of sharing memory, with the
@@ -108,7 +118,7 @@ package final class StepRunner {
             .init("other ranks' pages", peerBytes),
             .init("average", state.average?.parameters.bytes ?? 0),
             .init("messages", reducer.messageBytes),
-            .init("lanes", plan.laneBytes(ofRank: communicator.rank, size: communicator.size)),
+            .init("lanes", plan.laneBytes(size: communicator.size)),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
@@ -152,8 +162,10 @@ package final class StepRunner {
         }
         noteBuckets()
         let asked = requests()
+        let load = load(clock.times)
         let totals = try clock.measure(.wait) { () throws(Failure) in
-            try exchange.exchange(laneSteps, requests: asked)
+            try exchange.exchange(
+                laneSteps, in: reducer.division, requests: asked, load: load)
         }
         let loss = totals.sum.loss / totals.sum.targets
         let learningRate = learningRate ?? plan.learningRate(after: state.step)
@@ -174,13 +186,18 @@ package final class StepRunner {
             state.average?.add(state.parameters, step: state.step, engine: engine)
         }
         tracer?.endStep(state.step)
+        let slowest = comparison.slowest(totals.loads, reducer.division)
+        if balancer?.record(totals.loads) == true, let division = balancer?.division {
+            reducer.divide(division)
+        }
+        updateSeconds = clock.times[.update]
         let record = StepRecord(
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
             noise: GradientNoise(
                 partSquares: totals.sum.squares, sumSquares: reducer.sumOfSquares,
                 lanes: plan.lanes.laneCount, sequencesPerLane: plan.lanes.sequencesPerLane),
             tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
-            isSkipped: isSkipped, times: clock.finish())
+            isSkipped: isSkipped, times: clock.finish(), slowest: slowest)
         return (record, totals.anyRequest)
     }
 
@@ -190,10 +207,23 @@ package final class StepRunner {
         let dropout = dropoutKey
         laneSteps.removeAll(keepingCapacity: true)
         clock.measure(.progress) { reducer.beginStep() }
-        for lane in lanes {
-            laneSteps.append(trainLane(lane, batches, dropout: dropout, clock: &clock))
+        let own = reducer.division[communicator.rank]
+        for _ in own { laneSteps.append(LaneStep(loss: 0, targets: 0, squares: 0)) }
+        for lane in reducer.lanes {
+            laneSteps[lane - own.lowerBound] = trainLane(
+                lane, batches, dropout: dropout, clock: &clock)
         }
     }
+
+    /// Returns this rank's load, with the last step's update, because this step's comes later.
+    private func load(_ times: StepTimes) -> RankLoad {
+        RankLoad(
+            lanes: times[.data] + times[.forward] + times[.backward],
+            other: times[.progress] + updateSeconds, waiting: times[.wait])
+    }
+
+    /// The division of the lanes among the ranks.
+    package var division: LaneDivision { reducer.division }
 
     /// Runs forward and backward over one lane's micro-batches, in order.
     private func trainLane(

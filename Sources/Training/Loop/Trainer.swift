@@ -51,7 +51,8 @@ package final class Trainer {
             data: data, microBatch: plan.lanes.microBatch,
             windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
-            run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates)
+            run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates,
+            hosts: try communicator.allGatherText(Communicator.hostName))
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: runner.model.layout, shards: runner.shards,
             communicator: communicator)

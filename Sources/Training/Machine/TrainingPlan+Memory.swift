@@ -30,7 +30,7 @@ extension TrainingPlan {
 
     /// Returns the least memory in bytes that a rank needs; ranks share none of it.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
-        let laneBytes = laneBytes(ofRank: rank, size: size)
+        let laneBytes = laneBytes(size: size)
         // Counting the arenas itself needs memory for each lane.
         guard laneBytes < machineMemoryBytes else { return Double(laneBytes) }
         let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
@@ -43,12 +43,12 @@ extension TrainingPlan {
             + Double(laneBytes)
     }
 
-    /// Returns the size in bytes of all lanes' statistics and of the rank's own lanes, apart from
-    /// their gradients.
-    func laneBytes(ofRank rank: Int, size: Int) -> Int {
+    /// Returns the size in bytes of all lanes' statistics and of the most lanes that a rank can own,
+    /// apart from their gradients.
+    func laneBytes(size: Int) -> Int {
         LaneExchange<LaneStep>.bytes(laneCount: lanes.laneCount, size: size)
-            + lanes.tree.lanes(ofRank: rank, size: size).count
-            * (MemoryLayout<LaneStep>.stride + MemoryLayout<Int>.stride)
+            + lanes.tree.equalDivision(among: size).laneLimit
+            * (MemoryLayout<LaneStep>.stride + LaneSchedule.bytesPerLane)
     }
 
     /// Returns the settings that would need less memory, except those that the recipe already has.

@@ -54,6 +54,14 @@ package enum MetricsFields {
             .number($0.times[.wait])
         },
         .init("update_seconds", "Clipping and the optimizer.") { .number($0.times[.update]) },
+        .init("slowest_rank", "The rank with the most seconds per lane; only with several ranks.") {
+            $0.slowest.map { .integer($0.rank) }
+        },
+        .init("slowest_rank_share", "Its share of the lanes, which move away from a slow rank.") {
+            $0.slowest.map { .number($0.share) }
+        },
+        .init("slowest_rank_slowdown", "Its seconds per lane, as a multiple of the median rank's.")
+        { $0.slowest.map { .number($0.slowdown) } },
         .init(
             "skipped", "true if the loss or the gradient was not finite, so nothing was updated."
         ) { $0.isSkipped ? .bool(true) : nil },

@@ -16,6 +16,7 @@ final class MetricsWriter {
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
     private var diagnostician: Diagnostician
+    private var stragglers: StragglerWatch
     private let warnsOfWrongRates: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
@@ -23,9 +24,13 @@ final class MetricsWriter {
 
     /// Creates a writer of a run's metrics.jsonl.
     ///
-    /// - Parameter warnsOfWrongRates: whether skipped steps and diagnoses are also logged as
-    ///   warnings; metrics.jsonl always has them.
-    init(run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool) {
+    /// - Parameters:
+    ///   - warnsOfWrongRates: whether skipped steps and diagnoses are also logged as warnings;
+    ///     metrics.jsonl always has them.
+    ///   - hosts: the names of the ranks' hosts.
+    init(
+        run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool, hosts: [String]
+    ) {
         self.run = run
         self.plan = plan
         self.job = job
@@ -33,6 +38,7 @@ final class MetricsWriter {
         // The loss of a model that predicts all tokens with equal probability.
         let startingLoss = Glibc.log(Double(plan.recipe.model.vocabularySize))
         diagnostician = Diagnostician(startingLoss: startingLoss)
+        stragglers = StragglerWatch(hosts: hosts)
     }
 
     func create() throws(Failure) {
@@ -88,6 +94,7 @@ final class MetricsWriter {
         if let sample = step.noise { noise.add(variance: sample.variance, signal: sample.signal) }
         let scale = noise.estimate
         appendWithDiagnoses(MetricsFields.line(step, scale))
+        if let warning = stragglers.add(step.slowest) { logger.warning("\(warning)") }
         // The rate is smoothed, because it varies from step to step.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(

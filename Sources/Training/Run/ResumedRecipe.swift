@@ -100,6 +100,7 @@ extension Recipe {
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
         recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
+        recipe.reduction.balance = defaults.reduction.balance
         recipe.optimizer.sharded = defaults.optimizer.sharded
         return recipe
     }

@@ -37,7 +37,7 @@ extension TrainingPlan {
                     + "\(Format.significant(Double(total) / Double(max(1, trainingTokens)), digits: 3)) "
                     + "epochs of \(Format.count(trainingTokens))"
             ),
-            ("lanes", laneText),
+            ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
             ("betas", betasText),
@@ -72,14 +72,22 @@ extension TrainingPlan {
             + "\(baseWidth)\(layers ?? ""): the matrices of blocks learn at the rate \(rates)"
     }
 
-    private var laneText: String {
+    private func laneText(_ ranks: Int) -> String {
         let accumulation =
             lanes.microBatchesPerLane == 1
             ? "at once" : "in \(lanes.microBatchesPerLane) micro-batches of \(lanes.microBatch)"
         return
             "\(Format.counted(lanes.laneCount, "lane")) of "
             + "\(Format.counted(lanes.sequencesPerLane, "sequence")), each \(accumulation)"
-            + "; at most \(Format.counted(lanes.laneCount, "rank"))"
+            + "; at most \(Format.counted(lanes.laneCount, "rank"))\(balanceText(ranks))"
+    }
+
+    /// Whether lanes can move between ranks; empty if one rank has them all.
+    private func balanceText(_ ranks: Int) -> String {
+        if ranks == 1 { return "" }
+        if lanes.laneCount == ranks { return "; one per rank, so none can move" }
+        return recipe.reduction.balance == .auto
+            ? "; slow ranks give lanes away" : "; the division stays equal"
     }
 
     private func perRankText(_ ranks: Int) -> String {
