@@ -3,7 +3,7 @@ import Support
 import Training
 
 /// The time that a rank spent in a step on work and on waiting for other ranks, as means over the
-/// measured steps.
+/// measured steps. The update of a sharded optimizer counts as work, although it waits for others.
 package struct RankTimes: Sendable, Equatable {
     package let rank: Int
     package let host: String
@@ -39,10 +39,10 @@ package struct RankTimes: Sendable, Equatable {
 
     /// Returns the busiest ranks of many, and all of a few, in rank order.
     static func shown(_ all: [RankTimes]) -> [RankTimes] {
-        let most = 16
-        return all.count <= most
+        let limit = 16
+        return all.count <= limit
             ? all
-            : all.sorted { $0.busySeconds > $1.busySeconds }.prefix(most)
+            : all.sorted { $0.busySeconds > $1.busySeconds }.prefix(limit)
                 .sorted { $0.rank < $1.rank }
     }
 }

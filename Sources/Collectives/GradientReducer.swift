@@ -4,7 +4,7 @@ import Support
 
 /// Sums the lanes' gradients over all ranks along the reduction tree while the backward pass runs.
 ///
-/// In each step, a rank processes its lanes in order: `beginLane` returns the buffer for a lane's
+/// In each step, a rank processes its `lanes` in their order: `beginLane` returns the buffer for a lane's
 /// gradient, `finished` reports which parts of it are complete, `endLane` ends the lane, and
 /// `finish` returns the sum over all lanes of all ranks. The sum has the same bytes on every rank
 /// and for every number of ranks. Each bucket is merged as soon as `finished` completes it, and is
@@ -36,7 +36,16 @@ package final class GradientReducer {
 
     /// The number of bytes that this rank holds for gradients, messages and bookkeeping, including
     /// its part of shared memory except for the parameters.
-    package var bytes: Int { stack.bytes + (exchange?.bytes ?? 0) + memory.bookkeepingBytes }
+    package var bytes: Int {
+        arenaCount * elementCount * MemoryLayout<Float>.stride + stack.bookkeepingBytes
+            + (exchange?.bytes ?? 0) + memory.bookkeepingBytes
+    }
+
+    /// The number of gradient arenas that this rank needs, also after lanes have moved.
+    private var arenaCount: Int {
+        movesLanes
+            ? Self.arenaLimit(ranks: communicator.size, tree: tree) : stack.schedule.bufferCount
+    }
 
     /// The number of bytes of other ranks' shared memory that this rank also maps once it has read
     /// and written its segments: they count as resident in each rank, but exist once.
@@ -52,21 +61,11 @@ package final class GradientReducer {
             })
     }
 
-    /// Returns the number of gradient arenas that a rank of `size` holds at once in the equal
-    /// division.
-    package static func arenaCount(ofRank rank: Int, size: Int, tree: ReductionTree) -> Int {
-        arenaCount(of: tree.lanes(ofRank: rank, size: size), tree: tree)
-    }
-
-    /// Returns the number of gradient arenas that a rank with these lanes holds at once.
-    package static func arenaCount(of lanes: Range<Int>, tree: ReductionTree) -> Int {
-        tree.shape(of: lanes).buffers
-    }
-
     /// Returns the largest number of gradient arenas that a rank holds in the equal division, and
     /// may hold in any other.
     package static func arenaLimit(ranks: Int, tree: ReductionTree) -> Int {
-        (0..<ranks).reduce(1) { max($0, arenaCount(ofRank: $1, size: ranks, tree: tree)) }
+        let division = tree.equalDivision(among: ranks)
+        return (0..<ranks).reduce(1) { max($0, tree.shape(of: division[$1]).buffers) }
     }
 
     /// A log notice of why ranks of a host exchange messages although they could share memory, with
@@ -98,6 +97,7 @@ package final class GradientReducer {
     private let wire: WireFormat
     private let isSharded: Bool
     private let measuresLanes: Bool
+    private let movesLanes: Bool
     private let yields: Bool
     private let memory: HostMemory
     private let partition: BucketPartition
@@ -130,6 +130,7 @@ package final class GradientReducer {
     ///   - wire: the number format of messages between hosts.
     ///   - isSharded: whether each rank gets only the part of the sum that it owns.
     ///   - measuresLanes: whether `endLane` returns each lane's sum of squares.
+    ///   - movesLanes: whether `divide` may be called, which takes more shared memory.
     ///   - hostOfRank: a number that identifies each rank's host, to test other layouts; nil for
     ///     the real hosts.
     /// - Throws: `Failure` (usage) if LOCKSTEP_RANKS_PER_NODE is not a number of ranks, or the
@@ -139,7 +140,7 @@ package final class GradientReducer {
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,
         bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange,
         wire: WireFormat = .fp32, isSharded: Bool = false, measuresLanes: Bool = true,
-        hostOfRank: [Int]? = nil
+        movesLanes: Bool = false, hostOfRank: [Int]? = nil
     ) throws(Failure) {
         let size = communicator.size
         precondition(size <= tree.laneCount, "every rank has a lane")
@@ -151,8 +152,12 @@ package final class GradientReducer {
         self.wire = wire
         self.isSharded = isSharded
         self.measuresLanes = measuresLanes
+        self.movesLanes = movesLanes
+        division = tree.equalDivision(among: size)
         memory = try HostMemory(
-            communicator: communicator, nodeCount: Self.arenaLimit(ranks: size, tree: tree),
+            communicator: communicator,
+            nodeCount: movesLanes
+                ? Self.arenaLimit(ranks: size, tree: tree) : division.mostNodes(in: tree),
             elementCount: elementCount, sharesParameters: isSharded, hostOfRank: hostOfRank)
         let topology = memory.topology
         yields =
@@ -165,10 +170,9 @@ package final class GradientReducer {
         partition = BucketPartition(
             buckets: buckets.ranges, segmentCount: topology.segmentCount,
             hostCount: topology.hosts.count)
-        division = tree.equalDivision(among: size)
         let schedule = LaneSchedule(tree: tree, lanes: division[communicator.rank])
         stack = LaneStack(
-            schedule, elementCount: elementCount, buffers: memory.ownNodes(schedule.bufferCount),
+            schedule, elementCount: elementCount, buffers: memory.ownNodes(schedule.nodes.count),
             wire: wire, measuresLanes: measuresLanes)
         local = LocalReduction(
             memory: memory, partition: partition, wire: wire, scatters: isSharded)
@@ -184,15 +188,21 @@ package final class GradientReducer {
         joinNodes()
     }
 
-    /// Divides the lanes among the ranks from the next step on; all ranks must do so between the
-    /// same two steps. No rank may need more than `arenaLimit` arenas.
+    /// Divides the lanes among the ranks from the next step on. Every rank must call this between
+    /// the same two steps; no messages are sent.
     package func divide(_ division: LaneDivision) {
-        precondition(!laneIsOpen, "lanes move between steps")
-        self.division = division
+        precondition(movesLanes && !laneIsOpen, "lanes may move between steps")
+        precondition(
+            division.rankCount == communicator.size && division.laneCount == tree.laneCount,
+            "a division of these lanes among these ranks")
         let schedule = LaneSchedule(tree: tree, lanes: division[communicator.rank])
+        precondition(schedule.bufferCount <= arenaCount, "a rank has memory for its lanes")
+        self.division = division
         stack = LaneStack(
-            schedule, elementCount: elementCount, buffers: memory.ownNodes(schedule.bufferCount),
+            schedule, elementCount: elementCount, buffers: memory.ownNodes(schedule.nodes.count),
             wire: wire, measuresLanes: measuresLanes)
+        // The old message memory is freed before the new is allocated.
+        exchange = nil
         joinNodes()
     }
 
@@ -244,8 +254,8 @@ package final class GradientReducer {
         exchange?.begin()
     }
 
-    /// Returns the buffer for a lane's gradient, with arbitrary contents; lanes begin in ascending
-    /// order.
+    /// Returns the buffer for a lane's gradient, with arbitrary contents; lanes begin in the order of
+    /// `lanes`.
     package func beginLane(_ lane: Int) -> Buffer<Float> {
         precondition(!laneIsOpen, "a lane begins when the one before has ended")
         laneIsOpen = true

@@ -5,14 +5,13 @@ import Support
 
 /// The memory through which the ranks of one host read one another's sums.
 ///
-/// Each host has one shared window, in which every rank has its counters, its whole nodes of the
-/// reduction tree and, if requested, its parameters. A rank that is alone on its host, or that
-/// shares no memory, has plain memory instead.
+/// Each host has one shared window, in which every rank has its counters, the first buffers of its
+/// `LaneStack` and, if requested, its parameters. A rank that is alone on its host, or that shares
+/// no memory, has plain memory instead.
 final class HostMemory {
     let topology: HostTopology
     /// The buffers by local rank. The first ones end as the whole nodes of the rank's
-    /// `LaneSchedule`; the reduced gradient ends in the very first. Memory that no lane has used
-    /// yet is not resident.
+    /// `LaneSchedule`; the reduced gradient ends in the very first.
     private(set) var nodes: [[Buffer<Float>]]
     /// The parameters by local rank; empty unless requested.
     let parameters: [Buffer<Float>]
@@ -41,7 +40,7 @@ final class HostMemory {
     /// Creates the memory; collective: every rank of `communicator` must call this.
     ///
     /// - Parameters:
-    ///   - nodeCount: the largest number of buffers that a rank needs.
+    ///   - nodeCount: the number of buffers that a rank of several has in the window.
     ///   - hostOfRank: a number for each rank's host, for tests; nil for the real hosts, divided
     ///     into groups of LOCKSTEP_RANKS_PER_NODE ranks if the environment sets it.
     /// - Throws: `Failure` (usage) if LOCKSTEP_RANKS_PER_NODE is not a number of ranks, or the
@@ -74,7 +73,7 @@ final class HostMemory {
             parameters = places.compactMap(\.parameters)
             blockSums = places[0].blockSums
             // The first rank to touch a page decides which memory node holds it.
-            memset(places[topology.localRank].counters, 0, layout.ownBytes)
+            memset(places[topology.localRank].counters, 0, bytes)
             try host.barrier()
         } else {
             let counters = Buffer<UInt8>(count: Layout.counterBytes)
@@ -86,12 +85,13 @@ final class HostMemory {
         }
     }
 
-    /// Returns the first buffers of this rank, and allocates those that do not exist yet.
+    /// Returns the buffers of this rank, at least `count`.
     func ownNodes(_ count: Int) -> [Buffer<Float>] {
         if window == nil {
             while nodes[0].count < count { nodes[0].append(Buffer(count: nodes[0][0].count)) }
         }
-        return Array(nodes[topology.localRank].prefix(count))
+        precondition(nodes[topology.localRank].count >= count, "the window has a buffer per node")
+        return nodes[topology.localRank]
     }
 
     /// Returns a counter of each rank of the host.
@@ -186,11 +186,8 @@ private struct Layout {
     var sumBytes: Int { Self.pages(SumOfSquares.blockCount(elementCount) * 8) }
     var arenaBytes: Int { Self.pages(elementCount * 4) }
 
-    /// The size of the counters and sums, which come first.
-    var ownBytes: Int { Self.counterBytes + sumBytes }
-
     func bytes(nodeCount: Int) -> Int {
-        ownBytes + (nodeCount + (sharesParameters ? 1 : 0)) * arenaBytes
+        Self.counterBytes + sumBytes + (nodeCount + (sharesParameters ? 1 : 0)) * arenaBytes
     }
 
     private static func pages(_ bytes: Int) -> Int {

@@ -6,7 +6,6 @@
 package struct LaneBalancer: Sendable {
     package private(set) var division: LaneDivision
 
-    private let tree: ReductionTree
     private let laneLimit: Int
     private var search: DivisionSearch
     private var costs: [RankCost]
@@ -15,12 +14,16 @@ package struct LaneBalancer: Sendable {
     /// The block of steps that is being measured.
     private var block: LoadBlock
     /// The number of blocks until a change is considered again.
-    private var pause = Self.window
+    private var pause = TrailingMean.window
     /// The last change, until its effect is known.
     private var trial: Trial?
-    /// The part of a step that a change must be expected to save, and the number of blocks until
-    /// that is `leastGain` again.
+    /// The fraction of a step that a change must be expected to save, and the number of blocks
+    /// until that is `leastGain` again.
     private var required = (gain: Self.leastGain, blocks: 0)
+    /// The number of blocks after an undone change in which another must promise twice its gain.
+    private var caution = Self.firstCaution
+    /// The number of blocks to the next search after one in vain.
+    private var nextPause = TrailingMean.window
 
     private struct Trial: Sendable {
         let previous: LaneDivision
@@ -28,20 +31,18 @@ package struct LaneBalancer: Sendable {
         let expectedGain: Double
     }
 
-    /// The number of blocks that are averaged: enough to tell a slow rank from a slow step.
-    static let window = 4
     /// The seconds of a block, which are many time slices of a process that competes for a core.
     static let blockSeconds = 0.05
-    /// The part of a step that a change must be expected to save, above the noise of a step.
+    /// The fraction of a step that a change must be expected to save, above the noise of a step.
     static let leastGain = 0.03
-    /// The part of a step that a change must have saved.
+    /// The fraction of a step that a change must have saved.
     static let leastProvenGain = 0.01
-    /// The number of blocks after a change in vain in which only one that saves twice as much is
-    /// tried.
-    static let caution = 50
+    /// The first value of `caution`, which doubles with each undone change.
+    static let firstCaution = 50
+    /// The longest pause between searches in vain.
+    static let longestPause = 64
 
     package init(tree: ReductionTree, ranks: Int) {
-        self.tree = tree
         division = tree.equalDivision(among: ranks)
         laneLimit = division.laneLimit
         search = DivisionSearch(
@@ -78,28 +79,47 @@ package struct LaneBalancer: Sendable {
     private mutating func reconsider() -> Bool {
         if let trial {
             self.trial = nil
-            let before = seconds(of: trial.previous) + trial.overhead
-            if seconds(of: division) + overhead.value > (1 - Self.leastProvenGain) * before {
-                required = (2 * trial.expectedGain, Self.caution)
-                return change(to: trial.previous)
-            }
+            if let failure = failure(of: trial) { return failure }
         }
         let now = seconds(of: division) + overhead.value
         let wanted = (1 - required.gain) * now - overhead.value
         guard search.leastSeconds(costs) < wanted else { return false }
-        guard let found = search.run(costs), seconds(of: found) < wanted else {
-            pause = Self.window
+        guard let found = search.run(costs), found < wanted else {
+            pause = nextPause
+            nextPause = min(2 * nextPause, Self.longestPause)
             return false
         }
-        let gain = 1 - (seconds(of: found) + overhead.value) / now
+        let new = search.division
+        let gain = 1 - (seconds(of: new) + overhead.value) / now
         trial = Trial(previous: division, overhead: overhead.value, expectedGain: gain)
-        return change(to: found)
+        return change(to: new)
+    }
+
+    /// Undoes a change if steps take longer than they would without it.
+    ///
+    /// - Returns: true if it was undone; nil if it was not.
+    private mutating func failure(of trial: Trial) -> Bool? {
+        let before = seconds(of: trial.previous) + trial.overhead
+        let after = seconds(of: division) + overhead.value
+        guard after > (1 - Self.leastProvenGain) * before else {
+            caution = Self.firstCaution
+            return nil
+        }
+        // If the ranks' speeds have changed, the change was not in vain.
+        if overhead.value - trial.overhead
+            > (trial.expectedGain - Self.leastProvenGain) * before
+        {
+            required = (2 * trial.expectedGain, caution)
+            caution *= 2
+        }
+        return change(to: trial.previous)
     }
 
     private mutating func change(to new: LaneDivision) -> Bool {
         division = new
         overhead = TrailingMean()
-        pause = Self.window
+        pause = TrailingMean.window
+        nextPause = TrailingMean.window
         return true
     }
 
@@ -147,43 +167,4 @@ private struct LoadBlock: Sendable {
         for rank in sums.indices { sums[rank] = RankLoad() }
         (steps, seconds, slowest) = (0, 0, 0)
     }
-}
-
-/// The mean of the last values without the largest of them, so that one hiccup does not move it.
-struct TrailingMean: Sendable {
-    private var values = SIMD4<Double>()
-    private var count = 0
-
-    mutating func add(_ value: Double) {
-        values[count % LaneBalancer.window] = value
-        count += 1
-    }
-
-    /// The mean; 0 without values.
-    var value: Double {
-        let kept = min(count, LaneBalancer.window)
-        guard kept > 1 else { return values[0] }
-        return (values.sum() - values.max()) / Double(kept - 1)
-    }
-}
-
-/// The seconds that a rank takes for a lane, and for work that does not depend on its lanes.
-package struct RankCost: Sendable {
-    private var lane = TrailingMean()
-    private var other = TrailingMean()
-
-    package init() {}
-
-    /// Adds the load of a step in which the rank had some lanes.
-    package mutating func add(_ load: RankLoad, lanes: Int) {
-        lane.add(load.lanes / Double(lanes))
-        other.add(load.other)
-    }
-
-    /// The seconds per lane.
-    var perLane: Double { lane.value }
-    /// The seconds of a step without lanes.
-    var fixed: Double { other.value }
-
-    package func seconds(lanes: Int) -> Double { Double(lanes) * perLane + fixed }
 }

@@ -29,7 +29,12 @@ package struct LaneDivision: Sendable, Equatable {
     package subscript(rank: Int) -> Range<Int> { boundaries[rank]..<boundaries[rank + 1] }
 
     /// The largest number of lanes that a rank has.
-    package var most: Int { (0..<rankCount).reduce(0) { max($0, self[$1].count) } }
+    package var mostLanes: Int { (0..<rankCount).reduce(0) { max($0, self[$1].count) } }
+
+    /// Returns the largest number of whole nodes that a rank has.
+    package func mostNodes(in tree: ReductionTree) -> Int {
+        (0..<rankCount).reduce(0) { max($0, tree.shape(of: self[$1]).nodes) }
+    }
 
     /// The largest number of lanes that a rank may have: twice those of the equal division.
     package var laneLimit: Int {
@@ -105,10 +110,5 @@ extension ReductionTree {
             buffers = max(buffers, nodes - 1 + depth)
         }
         return (nodes, buffers)
-    }
-
-    /// Returns the lanes that a rank owns in the equal division.
-    package func lanes(ofRank rank: Int, size: Int) -> Range<Int> {
-        rank * laneCount / size..<(rank + 1) * laneCount / size
     }
 }

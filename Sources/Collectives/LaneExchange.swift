@@ -22,11 +22,11 @@ package struct RankRequests: OptionSet, Sendable {
     package static let stop = RankRequests(rawValue: 2)
 }
 
-/// The seconds of a step that a rank spent on work, for the balance of the lanes.
+/// The seconds that a rank spent on the parts of a step, for the balance of the lanes.
 package struct RankLoad: BitwiseCopyable, Sendable, Equatable {
     /// The seconds of the lanes' own work: data, forward and backward.
     package var lanes = 0.0
-    /// The seconds of other work, which does not depend on the number of lanes.
+    /// The seconds of other work, most of which does not depend on the number of lanes.
     package var other = 0.0
     /// The seconds of waiting for other ranks.
     package var waiting = 0.0
@@ -126,7 +126,7 @@ package final class LaneExchange<Statistics: LaneStatistics> {
                 .copyMemory(from: values)
         }
         // Equal messages need only one collective.
-        let bytes = Self.messageBytes(lanes: division.most)
+        let bytes = Self.messageBytes(lanes: division.mostLanes)
         try communicator.allGather(
             UnsafeRawBufferPointer(rebasing: message.bytes[..<bytes]),
             into: UnsafeMutableRawBufferPointer(

@@ -4,44 +4,42 @@ import Compute
 ///
 /// Each lane is pushed, then merged with the sums below it in the tree's order. Every depth of the
 /// stack has its own buffer, about log2(lanes) + 1 in all, so the nodes end in the same memory in
-/// each step.
+/// each step until the lanes are divided differently.
 struct LaneStack {
     let schedule: LaneSchedule
 
     private let wire: WireFormat
     private let elementCount: Int
     /// The buffers by depth; the first ones end as the nodes of the schedule.
-    private let buffers: [Buffer<Float>]
+    private var buffers: [Buffer<Float>]
     /// The first elements of the buffers.
-    private let bases: [UnsafeMutablePointer<Float>]
+    private var bases: [UnsafeMutablePointer<Float>]
     private var depth = 0
     /// The number of lanes that have begun in this step.
     private var begun = 0
     /// The sum of squares of the newest lane's gradient, by block; nil unless lanes are measured.
     private let laneSquares: Buffer<Double>?
 
-    /// Creates a stack with `schedule.bufferCount` buffers.
+    /// Creates a stack whose first buffers are the given ones; it creates the others when it first
+    /// needs them.
     init(
         _ schedule: LaneSchedule, elementCount: Int, buffers: [Buffer<Float>], wire: WireFormat,
         measuresLanes: Bool
     ) {
-        precondition(buffers.count == schedule.bufferCount, "one buffer for each depth")
+        precondition(buffers.count >= schedule.nodes.count, "one buffer for each node")
         self.schedule = schedule
         self.elementCount = elementCount
         self.wire = wire
-        self.buffers = buffers
-        bases = buffers.map(\.base)
+        self.buffers = Array(buffers.prefix(schedule.bufferCount))
+        bases = self.buffers.map(\.base)
         laneSquares = measuresLanes ? Buffer(count: SumOfSquares.blockCount(elementCount)) : nil
     }
 
     /// Whether the lane being computed is the rank's last.
     var isInLastLane: Bool { begun == schedule.lanes.count }
 
-    /// The size of all buffers in bytes.
-    var bytes: Int {
-        buffers.count * elementCount * MemoryLayout<Float>.stride
-            + (laneSquares?.bytes.count ?? 0)
-    }
+    /// The size in bytes of the sums of squares.
+    var bookkeepingBytes: Int { laneSquares?.bytes.count ?? 0 }
 
     /// The sum of squares of the newest lane's gradient before it was added to others, valid once
     /// all of it is merged; nil unless lanes are measured. It is in fp32 within a tile, and has the
@@ -57,6 +55,11 @@ struct LaneStack {
     mutating func begin(_ lane: Int) -> Buffer<Float> {
         precondition(lane == schedule.lanes[begun], "a rank computes its lanes in this order")
         begun += 1
+        if depth == buffers.count {
+            let buffer = Buffer<Float>(count: elementCount)
+            buffers.append(buffer)
+            bases.append(buffer.base)
+        }
         depth += 1
         return buffers[depth - 1]
     }

@@ -65,7 +65,7 @@ package struct TrainingConfiguration: Sendable, Equatable {
 /// their gradients.
 package struct ReductionConfiguration: Sendable, Equatable {
     /// The number of lanes, which is also the maximum number of ranks; 0 for the smallest divisor
-    /// of the global batch that is at least 8, or on more than 8 ranks at least twice their number.
+    /// of the global batch that is at least 8, or on more than 8 ranks at least two per rank.
     package var lanes = 0
     /// The size of the pieces in which gradients are reduced, in MiB.
     package var bucketMebibytes = 1.0

@@ -147,10 +147,53 @@ import Testing
         let least =
             divisions(machine.tree, ranks: ranks, laneLimit: equal.laneLimit, limit)
             .map(seconds).min() ?? 0
-        let found = search.run(costs)
+        let hasFound = search.run(costs) != nil
         // Nodes decide between divisions that take about the same time.
-        #expect(found.map(seconds) ?? .infinity <= 1.02 * least)
-        #expect(least >= search.leastSeconds(costs) * 0.999_999)
+        #expect(hasFound && seconds(search.division) <= 1.02 * least)
+        #expect(least >= search.leastSeconds(costs) * 0.999_99)
+    }
+
+    /// Each slow rank keeps its one lane, or the fast one takes as many as it may.
+    @Test(
+        "the search finds divisions at the limits of a rank's lanes",
+        arguments: [
+            (512, Array(repeating: 3.0, count: 32) + Array(repeating: 1, count: 224), 3.0),
+            (96, [0.1, 1, 1], 16),
+        ])
+    func limits(lanes: Int, perLane: [Double], least: Double) {
+        var machine = Machine(lanes: lanes, seconds: perLane)
+        machine.other = 0
+        var balancer = LaneBalancer(tree: machine.tree, ranks: perLane.count)
+        let seconds = run(machine, &balancer, steps: 0..<20)
+        #expect(seconds[19] <= 1.02 * least)
+    }
+
+    @Test("equally fast ranks get equal numbers of lanes beside a slow one")
+    func ties() {
+        let machine = Machine(lanes: 32, seconds: [2, 0.1, 0.1, 0.1])
+        var balancer = LaneBalancer(tree: machine.tree, ranks: 4)
+        _ = run(machine, &balancer, steps: 0..<20)
+        #expect((0..<4).map { balancer.division[$0].count } == [1, 10, 10, 11])
+    }
+
+    @Test("a disturbance that ends right after lanes have moved does not stop the balance")
+    func shortDisturbance() {
+        var machine = Machine(lanes: 32, seconds: [0.1, 0.1])
+        var balancer = LaneBalancer(tree: machine.tree, ranks: 2)
+        let equal = balancer.division
+        _ = run(machine, &balancer, steps: 0..<10)
+        machine.lane[1] = 0.3
+        var number = 10
+        while balancer.division == equal, number < 30 {
+            _ = run(machine, &balancer, steps: number..<number + 1)
+            number += 1
+        }
+        machine.lane[1] = 0.1
+        _ = run(machine, &balancer, steps: number..<number + 10)
+        #expect(balancer.division == equal)
+        machine.lane[1] = 0.2
+        let seconds = run(machine, &balancer, steps: number + 10..<number + 20)
+        #expect(seconds[9] < 0.75 * seconds[0])
     }
 
     /// Returns all divisions within the limits.

@@ -64,10 +64,10 @@ import Testing
             let tree = ReductionTree(laneCount: lanes)
             let division = tree.equalDivision(among: ranks)
             #expect(division.rankCount == ranks && division.laneCount == lanes)
-            for rank in 0..<ranks {
-                #expect(division[rank] == tree.lanes(ofRank: rank, size: ranks))
-            }
-            #expect(division.most <= division.laneLimit)
+            #expect((0..<ranks).flatMap { Array(division[$0]) } == Array(0..<lanes))
+            let counts = (0..<ranks).map { division[$0].count }
+            #expect((counts.max() ?? 0) - (counts.min() ?? 0) <= 1)
+            #expect(division.mostLanes <= division.laneLimit)
         }
     }
 }

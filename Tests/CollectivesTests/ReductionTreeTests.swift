@@ -33,7 +33,7 @@ import Testing
     func ranksShareTheLanesEvenlyAndInOrder(lanes: Int) {
         let tree = ReductionTree(laneCount: lanes)
         for size in 1...lanes {
-            let ranges = (0..<size).map { tree.lanes(ofRank: $0, size: size) }
+            let ranges = (0..<size).map { tree.equalDivision(among: size)[$0] }
             #expect(ranges.flatMap { Array($0) } == Array(0..<lanes))
             let counts = ranges.map(\.count)
             #expect((counts.max() ?? 0) - (counts.min() ?? 0) <= 1)
@@ -47,7 +47,7 @@ import Testing
         let all = nodes(0, lanes)
         for size in 1...lanes {
             for rank in 0..<size {
-                let range = tree.lanes(ofRank: rank, size: size)
+                let range = tree.equalDivision(among: size)[rank]
                 let inside = all.filter {
                     range.contains($0.lowerBound) && $0.upperBound <= range.upperBound
                 }
@@ -68,7 +68,7 @@ import Testing
         let all = Set(nodes(0, lanes))
         for size in 1...lanes {
             for rank in 0..<size {
-                let range = tree.lanes(ofRank: rank, size: size)
+                let range = tree.equalDivision(among: size)[rank]
                 var stack: [Range<Int>] = []
                 var deepest = 0
                 for (lane, merges) in zip(range, tree.mergesAfterEachLane(of: range)) {
@@ -97,7 +97,7 @@ import Testing
         let values = randomValues(lanes)
         for size in 1...lanes {
             let covering = (0..<size).flatMap {
-                tree.wholeNodes(covering: tree.lanes(ofRank: $0, size: size))
+                tree.wholeNodes(covering: tree.equalDivision(among: size)[$0])
             }
             var sums = covering.map { sum(values, $0.lowerBound, $0.upperBound) }
             for (left, right) in tree.additions(joining: covering) { sums[left] += sums[right] }
@@ -118,7 +118,7 @@ import Testing
             var sums: [(node: Range<Int>, sum: Double)] = []
             for host in Set(hostOfRank) {
                 let ranges = (0..<size).filter { hostOfRank[$0] == host }
-                    .map { tree.lanes(ofRank: $0, size: size) }
+                    .map { tree.equalDivision(among: size)[$0] }
                 let small = ranges.flatMap { tree.wholeNodes(covering: $0) }
                 let large = tree.wholeNodes(covering: ranges)
                 #expect(large.allSatisfy(all.contains))

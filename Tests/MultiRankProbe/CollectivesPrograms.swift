@@ -34,11 +34,12 @@ private func reduce(
     let count = arguments.number("count", default: 4096)
     let team = ThreadTeam(threads: arguments.number("threads", default: 1), yields: true)
     let isSharded = arguments.number("sharded", default: 0) == 1
+    let moves = arguments.number("moves", default: 0) == 1
     let reducer = try GradientReducer(
         communicator: world, tree: configuration.tree, elementCount: count, team: team,
         bucketBytes: arguments.number("bucket", default: 4096),
         bucketsInExchange: arguments.number("slots", default: 8), wire: wire,
-        isSharded: isSharded, hostOfRank: hosts(arguments))
+        isSharded: isSharded, movesLanes: moves, hostOfRank: hosts(arguments))
 
     var report = ReduceReport()
     report.rank = world.rank
@@ -48,7 +49,6 @@ private func reduce(
     report.hosts = reducer.hostCount
     report.notice = reducer.notice ?? ""
     var buffers: Set<UInt> = []
-    let moves = arguments.number("moves", default: 0) == 1
     let divisions = moves ? everyDivision(configuration.tree, ranks: world.size) : []
     for step in 0..<arguments.number("steps", default: 2) {
         let gradients = KnownGradients(step: step)
@@ -99,7 +99,7 @@ private func everyDivision(_ tree: ReductionTree, ranks: Int) -> [LaneDivision] 
         let start = boundaries[boundaries.count - 1]
         let isLast = boundaries.count == ranks
         for end in (isLast ? tree.laneCount : start + 1)..<(tree.laneCount + 1)
-        where start < end && GradientReducer.arenaCount(of: start..<end, tree: tree) <= limit {
+        where start < end && tree.shape(of: start..<end).buffers <= limit {
             if isLast {
                 divisions.append(LaneDivision(boundaries: boundaries + [end]))
             } else {
@@ -239,7 +239,7 @@ private struct ProbeStatistics: LaneStatistics {
 func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
     let tree = ReductionTree(laneCount: arguments.number("lanes", default: 8))
     let random = CounterRandom(key: 11)
-    let own = tree.lanes(ofRank: world.rank, size: world.size).map { lane in
+    let own = tree.equalDivision(among: world.size)[world.rank].map { lane in
         ProbeStatistics(
             loss: random.uniform(UInt64(lane)) * Double(1 << (lane * 3 % 40)),
             targets: Double(lane + 1))

@@ -6,8 +6,9 @@ import Testing
     @Test(
         "if lanes are unset, the smallest suitable divisor is chosen",
         arguments: [
-            (12, 1, 12), (64, 1, 8), (64, 8, 8), (64, 9, 32), (64, 33, 64), (30, 2, 10), (7, 3, 7),
-            (1, 1, 1), (13, 4, 13), (480, 1, 8), (480, 13, 30), (9, 9, 9),
+            (12, 1, 12), (64, 1, 8), (64, 8, 8), (64, 9, 16), (64, 16, 32), (96, 12, 24),
+            (60, 12, 60), (50, 10, 50), (64, 33, 64), (30, 2, 10), (7, 3, 7),
+            (1, 1, 1), (13, 4, 13), (480, 1, 8), (480, 13, 15), (9, 9, 9),
         ])
     func unsetLanesAreTheSmallestSuitableDivisor(batch: Int, ranks: Int, lanes: Int) throws {
         let configuration = try LaneConfiguration(globalBatch: batch, ranks: ranks)

@@ -23,9 +23,10 @@ package struct LaneConfiguration: Sendable, Equatable {
     /// Resolves a recipe's numbers, in sequences, for a number of ranks.
     ///
     /// If `lanes` is 0, the lane count is the smallest divisor of the global batch that is at least
-    /// eight, and with more than eight ranks at least twice their number, so that lanes can move away
-    /// from slow ranks. A smaller global batch is itself the lane count. If `microBatch` is 0, a
-    /// micro-batch is a whole lane.
+    /// eight and at least the number of ranks; the global batch itself if it is below eight. More
+    /// than eight ranks get the same number of lanes each, and at least two, if the batch allows
+    /// it, so that lanes can move away from slow ranks. If `microBatch` is 0, a micro-batch is a
+    /// whole lane.
     ///
     /// - Throws: `Failure` (configuration) that names the nearest values that would work.
     package init(
@@ -55,10 +56,9 @@ package struct LaneConfiguration: Sendable, Equatable {
         lanes: Int, globalBatch: Int, ranks: Int
     ) throws(Failure) -> Int {
         if lanes == 0 {
-            let least = ranks <= 8 ? 8 : 2 * ranks
-            if let divisor = divisors(of: globalBatch).first(where: { $0 >= least }) {
-                return divisor
-            }
+            let suitable = divisors(of: globalBatch).filter { $0 >= max(8, ranks) }
+            let movable = suitable.first { $0 >= 2 * ranks && $0 % ranks == 0 }
+            if let count = ranks > 8 ? movable ?? suitable.first : suitable.first { return count }
             if ranks <= globalBatch { return globalBatch }
             throw tooManyRanks(ranks, lanes: globalBatch, globalBatch: globalBatch)
         }

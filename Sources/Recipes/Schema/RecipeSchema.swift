@@ -163,7 +163,8 @@ extension Recipe {
     private static let reductionFields: [RecipeField] = [
         .init(
             "reduction.lanes", \.reduction.lanes,
-            "Slots of the global batch, the most ranks ever; 0: a divisor of at least 8 or 2 x ranks."),
+            "Slots of the global batch, the most ranks ever; 0: a divisor >= 8, or >= 2 x ranks if over 8."
+        ),
         .init(
             "reduction.bucket_mib", \.reduction.bucketMebibytes,
             "Size of the pieces in which gradients are reduced, in MiB."),

@@ -26,10 +26,13 @@ package struct StepRecord: Sendable {
     package let times: StepTimes
     /// The slowest rank; nil if there is one rank.
     package let slowest: SlowestRank?
+    /// The ranks that have been slow for many steps, each in one record only.
+    package let stragglers: [Straggler]
 }
 
 /// The object that takes optimizer steps on all ranks, with the model, the reduction and the
-/// optimizer. It holds all memory that a step needs, so steps after the first allocate nothing.
+/// optimizer. It holds all memory that a step needs, so steps after the first allocate nothing
+/// unless lanes move.
 package final class StepRunner {
     /// A function that returns the micro-batch whose first sequence is number `firstSample` in the
     /// run's order and number `firstSequence` in the global batch. The micro-batch is valid until
@@ -79,10 +82,15 @@ package final class StepRunner {
         traceBytes = trace?.recorder.bytes ?? 0
         tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
         let layout = model.layout.arena
+        if recipe.reduction.balance == .auto {
+            let choice = LaneBalancer(tree: plan.lanes.tree, ranks: communicator.size)
+            balancer = choice.canMove ? choice : nil
+        }
         let reducer = try GradientReducer(
             communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
             team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
-            wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded)
+            wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded,
+            movesLanes: balancer != nil)
         self.reducer = reducer
         shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
         state = TrainingState(
@@ -91,9 +99,6 @@ package final class StepRunner {
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
         laneSteps.reserveCapacity(reducer.division.laneLimit)
-        if recipe.reduction.balance == .auto {
-            balancer = LaneBalancer(tree: plan.lanes.tree, ranks: communicator.size)
-        }
         comparison = RankComparison(ranks: communicator.size)
     }
 
@@ -162,10 +167,10 @@ package final class StepRunner {
         }
         noteBuckets()
         let asked = requests()
-        let load = load(clock.times)
+        let ownLoad = load(clock.times)
         let totals = try clock.measure(.wait) { () throws(Failure) in
             try exchange.exchange(
-                laneSteps, in: reducer.division, requests: asked, load: load)
+                laneSteps, in: reducer.division, requests: asked, load: ownLoad)
         }
         let loss = totals.sum.loss / totals.sum.targets
         let learningRate = learningRate ?? plan.learningRate(after: state.step)
@@ -186,7 +191,7 @@ package final class StepRunner {
             state.average?.add(state.parameters, step: state.step, engine: engine)
         }
         tracer?.endStep(state.step)
-        let slowest = comparison.slowest(totals.loads, reducer.division)
+        comparison.record(totals.loads, reducer.division)
         if balancer?.record(totals.loads) == true, let division = balancer?.division {
             reducer.divide(division)
         }
@@ -197,7 +202,8 @@ package final class StepRunner {
                 partSquares: totals.sum.squares, sumSquares: reducer.sumOfSquares,
                 lanes: plan.lanes.laneCount, sequencesPerLane: plan.lanes.sequencesPerLane),
             tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
-            isSkipped: isSkipped, times: clock.finish(), slowest: slowest)
+            isSkipped: isSkipped, times: clock.finish(), slowest: comparison.slowest,
+            stragglers: comparison.stragglers)
         return (record, totals.anyRequest)
     }
 
@@ -215,11 +221,13 @@ package final class StepRunner {
         }
     }
 
-    /// Returns this rank's load, with the last step's update, because this step's comes later.
+    /// Returns this rank's load, with the last step's update, because this step's comes later. The
+    /// update of a sharded optimizer is left out, because it waits for other ranks.
     private func load(_ times: StepTimes) -> RankLoad {
         RankLoad(
             lanes: times[.data] + times[.forward] + times[.backward],
-            other: times[.progress] + updateSeconds, waiting: times[.wait])
+            other: times[.progress] + (plan.recipe.optimizer.sharded ? 0 : updateSeconds),
+            waiting: times[.wait])
     }
 
     /// The division of the lanes among the ranks.

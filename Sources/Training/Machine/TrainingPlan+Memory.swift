@@ -31,9 +31,8 @@ extension TrainingPlan {
     /// Returns the least memory in bytes that a rank needs; ranks share none of it.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
         let laneBytes = laneBytes(size: size)
-        // Counting the arenas itself needs memory for each lane.
-        guard laneBytes < machineMemoryBytes else { return Double(laneBytes) }
-        let gradients = GradientReducer.arenaCount(ofRank: rank, size: size, tree: lanes.tree)
+        let division = lanes.tree.equalDivision(among: size)
+        let gradients = lanes.tree.shape(of: division[rank]).buffers
         let moments =
             Double(recipe.optimizer.statesPerParameter)
             / Double(recipe.optimizer.sharded ? size : 1)

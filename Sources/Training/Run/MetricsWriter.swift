@@ -16,7 +16,7 @@ final class MetricsWriter {
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
     private var diagnostician: Diagnostician
-    private var stragglers: StragglerWatch
+    private let hosts: [String]
     private let warnsOfWrongRates: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
@@ -38,7 +38,7 @@ final class MetricsWriter {
         // The loss of a model that predicts all tokens with equal probability.
         let startingLoss = Glibc.log(Double(plan.recipe.model.vocabularySize))
         diagnostician = Diagnostician(startingLoss: startingLoss)
-        stragglers = StragglerWatch(hosts: hosts)
+        self.hosts = hosts
     }
 
     func create() throws(Failure) {
@@ -94,7 +94,9 @@ final class MetricsWriter {
         if let sample = step.noise { noise.add(variance: sample.variance, signal: sample.signal) }
         let scale = noise.estimate
         appendWithDiagnoses(MetricsFields.line(step, scale))
-        if let warning = stragglers.add(step.slowest) { logger.warning("\(warning)") }
+        if let warning = Straggler.warning(step.stragglers, hosts: hosts) {
+            logger.warning("\(warning)")
+        }
         // The rate is smoothed, because it varies from step to step.
         rate.record(done: Double(step.tokens), at: seconds)
         progress?.update(
