@@ -173,7 +173,7 @@ import Testing
         let machine = Machine(lanes: 32, seconds: [2, 0.1, 0.1, 0.1])
         var balancer = LaneBalancer(tree: machine.tree, ranks: 4)
         _ = run(machine, &balancer, steps: 0..<20)
-        #expect((0..<4).map { balancer.division[$0].count } == [1, 10, 10, 11])
+        #expect((0..<4).map { balancer.division[$0].count }.sorted() == [1, 10, 10, 11])
     }
 
     @Test("a disturbance that ends right after lanes have moved does not stop the balance")
