@@ -6,13 +6,12 @@ import Training
 
 /// Measures training steps on random tokens, which do the arithmetic of a run without its data.
 package struct StepBenchmark: Sendable {
-    package var size: BenchmarkSize
-    package var precision: Precision
+    package var subject: StepSubject
     /// The number of steps to measure after `warmupSteps`.
     package var steps: Int
-    /// The overrides of the size's recipe, each as `section.key=value`.
+    /// The overrides of the recipe, each as `section.key=value`.
     package var overrides: [String]
-    /// The tokens per sequence, or nil for the lesser of the size's number and the context length.
+    /// The tokens per sequence, or nil for the lesser of the subject's number and the context length.
     package var sequenceLength: Int?
     /// The file for a trace of the steps, or nil for none.
     package var tracePath: String?
@@ -21,11 +20,10 @@ package struct StepBenchmark: Sendable {
     package static let warmupSteps = 2
 
     package init(
-        size: BenchmarkSize, precision: Precision, steps: Int, overrides: [String],
-        sequenceLength: Int?, tracePath: String?
+        subject: StepSubject, steps: Int, overrides: [String], sequenceLength: Int?,
+        tracePath: String?
     ) {
-        self.size = size
-        self.precision = precision
+        self.subject = subject
         self.steps = steps
         self.overrides = overrides
         self.sequenceLength = sequenceLength
@@ -47,7 +45,8 @@ package struct StepBenchmark: Sendable {
         }
         job.announce(
             """
-            measuring steps of \(size.name) in \(precision.rawValue) on \(job.layout): the cores' \
+            measuring steps of \(subject.name) in \(plan.recipe.training.precision.rawValue) on \
+            \(job.layout): the cores' \
             peak, \(Self.warmupSteps) warm-up steps and \(Format.counted(steps, "measured step"))
             """)
         let engine = job.makeEngine()
@@ -95,17 +94,10 @@ package struct StepBenchmark: Sendable {
                     + "and takes the number of steps from --steps",
                 remedy: "leave it out")
         }
-        let recipe = try size.recipe(
-            ranks: ranks, steps: Self.warmupSteps + steps, precision: precision
-        ).applying(overrides)
-        guard recipe.model.vocabularySize > 0 else {
-            throw .key(
-                "[model] vocabulary_size", 0,
-                "means the tokenizer's size, but a benchmark has no tokenizer",
-                remedy: "write 1 or more")
-        }
+        let recipe = try subject.recipe(ranks, Self.warmupSteps + steps).applying(overrides)
+        try Self.requireVocabulary(recipe)
         let context = recipe.model.contextLength
-        let length = sequenceLength ?? min(size.sequenceLength, context)
+        let length = sequenceLength ?? min(subject.sequenceLength ?? context, context)
         guard length >= 1, length <= context else {
             throw .option(
                 "--sequence-length", length, "must be from 1 to the context length, \(context)",
@@ -114,6 +106,15 @@ package struct StepBenchmark: Sendable {
                     : "give less, or raise it with --set model.context_length=\(length)")
         }
         return try TrainingPlan(recipe, ranks: ranks, sequenceLength: length)
+    }
+
+    /// - Throws: `Failure` (configuration) if a recipe leaves the vocabulary to the tokenizer.
+    static func requireVocabulary(_ recipe: Recipe) throws(Failure) {
+        guard recipe.model.vocabularySize == 0 else { return }
+        throw .key(
+            "[model] vocabulary_size", 0,
+            "means the tokenizer's size, but a benchmark has no tokenizer",
+            remedy: "give it with --set model.vocabulary_size=50304")
     }
 
     private func takeSteps(

@@ -70,7 +70,7 @@ extension StepReport {
     package var json: JSONObject {
         let times = meanTimes
         var object: JSONObject = [
-            "peer": .string("lockstep \(version)"), "size": .string(benchmark.size.name),
+            "peer": .string("lockstep \(version)"), "size": .string(benchmark.subject.name),
             "precision": .string(plan.recipe.training.precision.rawValue),
             "sequence_length": .integer(plan.sequenceLength),
             "ranks": .integer(ranks), "threads_per_rank": .integer(threads),
@@ -113,7 +113,7 @@ extension StepReport {
     }
 
     private var heading: String {
-        "\(benchmark.size.name) in \(plan.recipe.training.precision.rawValue) on "
+        "\(benchmark.subject.name) in \(plan.recipe.training.precision.rawValue) on "
             + "\(Format.layout(ranks: ranks, threads: threads)): "
             + "\(Format.counted(plan.lanes.globalBatch, "sequence")) of \(plan.sequenceLength) tokens "
             + "per step, \(Format.counted(records.count, "step")) after "

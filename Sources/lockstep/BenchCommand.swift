@@ -10,10 +10,12 @@ struct BenchCommand: ParsableCommand {
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size baby --json
               launch/mpirun -- lockstep bench kernels --size baby
               launch/mpirun -- lockstep bench allreduce
+              lockstep bench layouts recipe.toml
               lockstep bench verdicts
             """,
         subcommands: [
             BenchStepCommand.self, BenchKernelsCommand.self, BenchAllreduceCommand.self,
+            BenchLayoutsCommand.self,
             BenchVerdictsCommand.self,
         ])
 }

@@ -30,7 +30,7 @@ struct BenchKernelsCommand: ParsableCommand {
 
     func run() throws {
         let benchmark = KernelBenchmark(
-            size: try BenchmarkSize.named(size), precision: try arithmetic.choice())
+            size: try BenchmarkSize.named(size), precision: try arithmetic.choice() ?? .fp32)
         try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
             (job) throws(Failure) in
             let report = try benchmark.run(in: job)

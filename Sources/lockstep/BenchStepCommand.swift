@@ -12,6 +12,7 @@ struct BenchStepCommand: ParsableCommand {
               launch/mpirun -- lockstep bench step --size gpt2-124m
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size char --json
               lockstep bench step --size baby --set model.layers=12
+              launch/mpirun -- lockstep bench step recipe.toml
 
             Sizes, with the work per rank in a step:
               gpt2-124m         4 sequences of 256 tokens
@@ -24,8 +25,13 @@ struct BenchStepCommand: ParsableCommand {
             arithmetic as a share of the cores' peak, which is measured first.
             """)
 
-    @Option(help: "The name of the model and the work per rank.")
-    var size = "gpt2-124m"
+    @Argument(
+        help: "A recipe to measure instead of a size, with its precision and global batch.",
+        completion: .file(extensions: ["toml"]))
+    var recipe: String?
+
+    @Option(help: "The name of the model and the work per rank (default: gpt2-124m).")
+    var size: String?
 
     @OptionGroup var arithmetic: PrecisionOptions
 
@@ -35,11 +41,13 @@ struct BenchStepCommand: ParsableCommand {
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp(
-            "Override a key of the size's recipe; can be repeated.",
+            "Override a key of the recipe; can be repeated.",
             valueName: "section.key=value"))
     var set: [String] = []
 
-    @Option(parsing: .unconditional, help: "The tokens per sequence (default: the size's).")
+    @Option(
+        parsing: .unconditional,
+        help: "The tokens per sequence (default: the size's or the recipe's).")
     var sequenceLength: Int?
 
     @OptionGroup var threads: ThreadsOption
@@ -56,12 +64,29 @@ struct BenchStepCommand: ParsableCommand {
     func run() throws {
         try requireOption("--steps", steps, in: 1...1_000_000, remedy: "try 5")
         let benchmark = StepBenchmark(
-            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,
+            subject: try subject(), steps: steps,
             overrides: set, sequenceLength: sequenceLength, tracePath: trace)
         try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
             (job) throws(Failure) in
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }
+    }
+
+    private func subject() throws(Failure) -> StepSubject {
+        guard let recipe else {
+            return StepSubject(
+                try .named(size ?? "gpt2-124m"), precision: try arithmetic.choice() ?? .fp32)
+        }
+        guard size == nil else {
+            throw .option(
+                "--size", "does not go with a recipe", remedy: "give one of the two")
+        }
+        guard try arithmetic.choice() == nil else {
+            throw .option(
+                "--precision", "does not go with a recipe",
+                remedy: "use --set training.precision=bf16")
+        }
+        return try StepSubject(recipeAt: recipe)
     }
 }

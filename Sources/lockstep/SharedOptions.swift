@@ -51,15 +51,16 @@ struct ThreadsOption: ParsableArguments {
 
 /// The options for the arithmetic of a benchmark.
 struct PrecisionOptions: ParsableArguments {
-    @Option(help: "The precision of the inputs of matrix products: fp32 or bf16.")
-    var precision = "fp32"
+    @Option(help: "The precision of the inputs of matrix products: fp32 (default) or bf16.")
+    var precision: String?
 
     @OptionGroup var emulation: EmulationOption
 
-    /// Returns the precision that `--precision` names.
+    /// Returns the precision that `--precision` names; nil if it is not given.
     ///
     /// - Throws: `Failure` (usage) if it is not a precision.
-    func choice() throws(Failure) -> Precision {
+    func choice() throws(Failure) -> Precision? {
+        guard let precision else { return nil }
         if let choice = Precision(rawValue: precision) { return choice }
         throw Failure.option(
             "--precision", precision, "must be fp32 or bf16", remedy: "give one of them")
