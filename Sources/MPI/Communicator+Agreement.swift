@@ -175,7 +175,7 @@ extension Communicator {
     private static func origin(_ rank: Int, host: String) -> String { "rank \(rank) on \(host): " }
 
     /// Returns text such as "rank 1 on HOST" or "ranks 1, 2 and 3"; long lists are truncated.
-    private static func list(_ ranks: [Int], hosts: [String]) -> String {
+    package static func list(_ ranks: [Int], hosts: [String]) -> String {
         if ranks.count == 1, let rank = ranks.first {
             return "rank \(rank) on \(hosts[rank])"
         }

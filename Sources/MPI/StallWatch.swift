@@ -10,7 +10,8 @@ import Synchronization
 /// If rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that
 /// are not waiting themselves. It repeats the report after twice that time, four times, and so on.
 /// Rank 1 does the same if rank 0 is the rank that all others wait for. Rank 0 also reports its own
-/// wait for the disk, even if it is the only rank.
+/// wait for the disk, even if it is the only rank. If LOCKSTEP_STALL_LIMIT is set, a wait that
+/// exceeds it ends the job, and every rank's activity is reported.
 ///
 /// The thread calls MPI concurrently with the main thread, so with several ranks the library must
 /// provide `MPI_THREAD_MULTIPLE`.
@@ -30,6 +31,8 @@ package final class StallWatch: @unchecked Sendable {
     private let communicator: Communicator
     private let hosts: [String]
     private let reportSeconds: Int
+    /// The seconds of waiting after which the job ends; nil for no limit.
+    private let limitSeconds: Int?
     private let report: @Sendable (String) -> Void
     private let ending = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
@@ -37,22 +40,16 @@ package final class StallWatch: @unchecked Sendable {
     /// Starts the watch; collective: every rank must call this.
     ///
     /// - Parameter report: a closure that receives the sentence of each report.
-    /// - Throws: `Failure` (configuration) if LOCKSTEP_STALL_SECONDS is not a positive whole
-    ///   number, or the error that MPI reports.
+    /// - Throws: `Failure` (configuration) if LOCKSTEP_STALL_SECONDS or LOCKSTEP_STALL_LIMIT is not
+    ///   a positive whole number, or the error that MPI reports.
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
-        reportSeconds = try communicator.agree { () throws(Failure) in
-            guard let text = ProcessInfo.processInfo.environment["LOCKSTEP_STALL_SECONDS"] else {
-                return Self.defaultSeconds
-            }
-            guard let seconds = Int(text), seconds > 0, seconds < 1_000_000 else {
-                throw .variable(
-                    "LOCKSTEP_STALL_SECONDS", text,
-                    "is not a positive whole number of seconds below a million",
-                    remedy: "set one such as 60")
-            }
-            return seconds
+        (reportSeconds, limitSeconds) = try communicator.agree { () throws(Failure) in
+            (
+                try Self.seconds("LOCKSTEP_STALL_SECONDS", example: 60) ?? Self.defaultSeconds,
+                try Self.seconds("LOCKSTEP_STALL_LIMIT", example: 600)
+            )
         }
         self.communicator = try communicator.duplicate()
         hosts = try communicator.allGatherText(Communicator.hostName)
@@ -61,6 +58,17 @@ package final class StallWatch: @unchecked Sendable {
             watch()
             ended.signal()
         }
+    }
+
+    /// Returns the seconds that a variable states; nil if it is unset.
+    private static func seconds(_ name: String, example: Int) throws(Failure) -> Int? {
+        guard let text = ProcessInfo.processInfo.environment[name] else { return nil }
+        guard let seconds = Int(text), seconds > 0, seconds < 1_000_000 else {
+            throw .variable(
+                name, text, "is not a positive whole number of seconds below a million",
+                remedy: "set one such as \(example)")
+        }
+        return seconds
     }
 
     /// Ends the watch and waits for its thread, which must not call MPI while MPI ends.
@@ -92,7 +100,8 @@ package final class StallWatch: @unchecked Sendable {
                 continue
             }
             // Only the first two ranks report.
-            guard communicator.rank < 2, own.seconds >= nextReport else { continue }
+            let isOverLimit = own.seconds >= endSeconds
+            guard communicator.rank < 2, own.seconds >= nextReport || isOverLimit else { continue }
             nextReport = own.seconds * 2
             inquiries += 1
             guard let others = inquire(inquiries) else { return }
@@ -102,7 +111,24 @@ package final class StallWatch: @unchecked Sendable {
             // Rank 0 reports for itself if it waits or if its disk delays it.
             if communicator.rank == 1, let first = others[0], first != .computing { continue }
             report(sentence(others, waited: own.seconds))
+            if isOverLimit { endJob(others) }
         }
+    }
+
+    /// Reports the activity of every rank and ends the job.
+    private func endJob(_ answers: [Int: RankActivity]) {
+        for rank in 0..<communicator.size {
+            report("\(name(rank)): \(answers[rank].map { "is \($0.description)" } ?? "no answer")")
+        }
+        report(
+            "the job ends, because LOCKSTEP_STALL_LIMIT is \(limitSeconds ?? 0) s; resume the run "
+                + "from its last checkpoint.")
+        communicator.abort(.inputOutput)
+    }
+
+    /// The seconds of waiting after which this rank ends the job.
+    private var endSeconds: Int64 {
+        limitSeconds.map { Int64($0 + communicator.rank * Self.staggerSeconds) } ?? .max
     }
 
     private var firstReport: Int64 {

@@ -133,6 +133,9 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     package var keep = 2
     /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
     package var best = true
+    /// The number of steps between comparisons of all ranks' parameters; 0 to compare them only
+    /// before a checkpoint.
+    package var compareEvery = 0
 
     /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
@@ -140,6 +143,11 @@ package struct CheckpointConfiguration: Sendable, Equatable {
             every >= 0,
             or: .key(
                 "[checkpoint] every", every, "must be a whole number, 0 or more",
+                remedy: "use 0 or more"))
+        try require(
+            compareEvery >= 0,
+            or: .key(
+                "[checkpoint] compare_every", compareEvery, "must be a whole number, 0 or more",
                 remedy: "use 0 or more"))
         try require(
             keep == 0 || keep >= 2,

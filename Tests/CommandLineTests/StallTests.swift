@@ -41,6 +41,32 @@ extension CommandLineTests {
             #expect(reports().count <= 3, "reported too often: \(reports())")
         }
 
+        @Test("a stopped rank ends the job after LOCKSTEP_STALL_LIMIT", arguments: [0, 1])
+        func limit(rank: Int) throws {
+            let bench = try Workbench()
+            let errors = bench.path("errors.txt")
+            let job = try BackgroundCommand(
+                "sh",
+                [
+                    "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "env", "LOCKSTEP_STALL_LIMIT=2",
+                    "\(Launch.root)/launch/mpirun", "--ranks", "2", "--oversubscribe", "--",
+                    Workbench.lockstep,
+                ]
+                    + bench.training(
+                        set: "training.steps=1000000", "checkpoint.every=0", "evaluation.every=0"))
+            try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
+            let stopped = try #require(try Launch.ranks(of: bench.path("run"))[rank])
+            kill(stopped, SIGSTOP)
+            #expect(job.waitUntilExit() == 74)
+            let text = try String(contentsOfFile: errors, encoding: .utf8)
+            let host = ProcessInfo.processInfo.hostName
+            #expect(text.contains("rank \(rank) on \(host): no answer"), "\(text)")
+            #expect(text.contains("rank \(1 - rank) on \(host): is waiting"), "\(text)")
+            #expect(text.contains("LOCKSTEP_STALL_LIMIT is 2 s"), "\(text)")
+            // Nothing of the job stays behind.
+            #expect(try Launch.ranks(of: bench.path("run")).isEmpty)
+        }
+
         @Test("a slow disk is reported, also by a run without mpirun", arguments: [0, 2])
         func aSlowDisk(ranks: Int) throws {
             let bench = try Workbench()

@@ -198,6 +198,9 @@ extension Recipe {
         .init(
             "checkpoint.best", \.checkpoint.best,
             "Also write and keep the checkpoint of the evaluation with the lowest loss."),
+        .init(
+            "checkpoint.compare_every", \.checkpoint.compareEvery,
+            "Steps between comparisons of all ranks' parameters; 0 for only before checkpoints."),
     ]
 }
 

@@ -129,6 +129,9 @@ package final class Trainer {
                 evaluation = measured
                 noteBest(measured)
             }
+            if isDue(plan.recipe.checkpoint.compareEvery) {
+                try checkpoints.compareParameters(of: state)
+            }
             let isBest = best != bestBefore
             let isDue = isDue(plan.recipe.checkpoint.every) || !requests.isEmpty
             if isLast || isBest || isStopping || isDue {

@@ -68,13 +68,16 @@ final class CheckpointKeeper {
 
     /// Checks that all ranks have the same bits of parameters; returns their hash. Collective.
     ///
-    /// - Throws: `Failure` (configuration) if ranks differ; it names them.
+    /// - Throws: `Failure` (configuration) on all ranks if they differ; it names the first tensor
+    ///   that differs, and the ranks.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
         let hash = layout.arena.hash(of: state.parameters.values)
-        try communicator.sameOnAllRanks(
-            "parameters' hash", hash,
-            remedy: "a rank's memory or build is at fault, so resume from the last checkpoint")
+        let hashes = try communicator.allGatherText(hash)
+        guard hashes.contains(where: { $0 != hashes[0] }) else { return hash }
+        let failure = try ReplicaDifference.failure(
+            parameters: state.parameters.values, layout: layout.arena, communicator: communicator)
+        try communicator.agree { () throws(Failure) -> Void in throw failure }
         return hash
     }
 

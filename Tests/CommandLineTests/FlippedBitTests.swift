@@ -1,0 +1,79 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension CommandLineTests {
+    /// Tests that a bit that flips in the memory of one rank is found.
+    @Suite(.serialized) struct FlippedBitTests {
+        @Test("a bit that flips in a rank's parameters is found, with tensor and rank")
+        func flippedBit() throws {
+            let bench = try Workbench()
+            let errors = bench.path("errors.txt")
+            // The rate is too small to change a parameter, so that memory equals the checkpoint.
+            let job = try BackgroundCommand(
+                "sh",
+                [
+                    "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "\(Launch.root)/launch/mpirun",
+                    "--ranks", "3", "--oversubscribe", "--", Workbench.lockstep,
+                ]
+                    + bench.training(
+                        set: "training.steps=1000000", "checkpoint.every=10",
+                        "checkpoint.compare_every=10", "evaluation.every=0",
+                        "optimizer.learning_rate=1e-30", "optimizer.weight_decay=0",
+                        "schedule.minimum_learning_rate=0"))
+            let model = bench.path("run/checkpoints/step-00000010/model.safetensors")
+            try job.wait { FileManager.default.fileExists(atPath: model) }
+            let pattern = try bytes(of: "h.0.mlp.c_fc.weight", in: model)
+            let ranks = try Launch.ranks(of: bench.path("run"))
+            try #require(ranks.count == 3, "the run has 3 ranks")
+            #expect(try flip(pattern, in: #require(ranks[1])) > 0)
+            #expect(job.waitUntilExit() == 78)
+            let text = try String(contentsOfFile: errors, encoding: .utf8)
+            let host = ProcessInfo.processInfo.hostName
+            #expect(
+                text.contains(
+                    "the parameters: differ in h.0.mlp.c_fc.weight, which rank 1 on \(host) has "
+                        + "unlike most ranks"), "\(text)")
+        }
+
+        /// Returns the first 64 bytes of a tensor in a safetensors file.
+        private func bytes(of tensor: String, in path: String) throws -> Data {
+            let file = try Data(contentsOf: URL(filePath: path))
+            let length = file.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+            let header = try JSONSerialization.jsonObject(with: file[8..<8 + length])
+            let tensors = try #require(header as? [String: Any])
+            let entry = try #require(tensors[tensor] as? [String: Any])
+            let start = try #require((entry["data_offsets"] as? [Int])?.first) + 8 + length
+            return file.subdata(in: start..<start + 64)
+        }
+
+        /// Flips a bit of the first number wherever a process has the pattern in its own memory;
+        /// returns the number of places.
+        private func flip(_ pattern: Data, in process: Int32) throws -> Int {
+            let maps = try String(contentsOfFile: "/proc/\(process)/maps", encoding: .utf8)
+            let memory = open("/proc/\(process)/mem", O_RDWR)
+            try #require(memory >= 0)
+            defer { close(memory) }
+            var places = 0
+            for map in maps.split(separator: "\n") {
+                let fields = map.split(separator: " ", omittingEmptySubsequences: true)
+                let ends = fields[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
+                guard fields[1].hasPrefix("rw"), fields.count == 5 || fields[5] == "[heap]"
+                else { continue }
+                var bytes = Data(count: Int(ends[1] - ends[0]))
+                let count = bytes.withUnsafeMutableBytes {
+                    pread(memory, $0.baseAddress, $0.count, off_t(ends[0]))
+                }
+                guard count == bytes.count else { continue }
+                var start = 0
+                while let found = bytes.range(of: pattern, in: start..<bytes.count) {
+                    var byte = bytes[found.lowerBound + 3] ^ 0x80
+                    let place = off_t(ends[0]) + off_t(found.lowerBound + 3)
+                    if pwrite(memory, &byte, 1, place) == 1 { places += 1 }
+                    start = found.upperBound
+                }
+            }
+            return places
+        }
+    }
+}
