@@ -72,7 +72,7 @@ import Testing
             for (ranks, hosts) in Self.layouts where ranks < 6 {
                 var arguments =
                     Self.arena + [
-                        "lanes=12,16", "wires=fp32,bf16", "moves=1", "steps=6",
+                        "lanes=16,20", "wires=fp32,bf16", "moves=1", "steps=6",
                         "sharded=\(sharded)",
                     ]
                 if !hosts.isEmpty { arguments.append("hosts=\(hosts)") }

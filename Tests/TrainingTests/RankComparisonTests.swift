@@ -80,7 +80,8 @@ import Training
         let slow = (0..<400).map { step in
             [1, step % RankComparison.stepsToWarn == 0 ? 1.1 : 2, 1]
         }
-        #expect(stragglers(slow).allSatisfy(\.isEmpty))
+        let found = stragglers(slow).flatMap { $0 }
+        #expect(found.isEmpty)
     }
 
     @Test("the warning names ranks and hosts")

@@ -16,6 +16,11 @@ package struct Straggler: Sendable, Equatable {
     /// The mean of the rank's seconds per lane, as multiples of the median rank's.
     package let slowdown: Double
 
+    package init(rank: Int, slowdown: Double) {
+        self.rank = rank
+        self.slowdown = slowdown
+    }
+
     /// Returns a warning that names the ranks and their hosts; nil if there are none.
     ///
     /// - Parameter hosts: the ranks' hosts, by rank.
