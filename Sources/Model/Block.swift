@@ -1,5 +1,6 @@
 import Compute
 import Recipes
+import Support
 
 /// The interface between a model and its architecture: a transformer block, which is one layer
 /// between the embedding and the final norm.
@@ -26,6 +27,10 @@ protocol Block {
 
     /// The names of the tensors outside the blocks.
     static var outerNames: OuterNames { get }
+
+    /// Returns the entries of `config.json` by which Hugging Face's Transformers knows the
+    /// architecture and its sizes.
+    static func huggingFaceEntries(_ configuration: GPTConfiguration) -> JSONObject
 
     init(_ plan: ModelPlan, norm: BlockNorm, temporaries: Temporaries)
 

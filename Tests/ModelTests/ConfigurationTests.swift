@@ -1,5 +1,5 @@
-import Checkpoints
 import Foundation
+import Model
 import Recipes
 import Testing
 
