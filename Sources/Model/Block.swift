@@ -7,7 +7,8 @@ import Support
 ///
 /// To add an architecture:
 /// 1. Write a type that conforms to `Block` in a file of its own, as `GPT2Block` does.
-/// 2. Add a line to `Architecture.blocks`, and the name to those that `GPTConfiguration` accepts.
+/// 2. Add a line to `Architecture.blocks`, and the name to those that `GPTConfiguration` accepts,
+///    because recipes are checked without the model.
 ///
 /// The loop over layers, recomputation, dropout, the memory plan, checkpoints, generation and
 /// traces follow from the conformance. N = B T rows are the tokens of a micro-batch, C are the
@@ -36,7 +37,8 @@ protocol Block {
 
     /// Runs a layer from `input` to `output` (N, C), the residual stream before and after it.
     ///
-    /// Without an `output` it only recomputes the activations. It calls `finished` after each part.
+    /// Without an `output` it only recomputes the activations. It calls `finished` after each part
+    /// of its layout.
     func forward(
         _ layer: Layer<Self>, _ pass: Pass, input: Matrix, output: Matrix?,
         betweenTiles: () -> Void, finished: (BlockPart) -> Void)

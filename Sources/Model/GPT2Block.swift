@@ -2,6 +2,11 @@ import Compute
 import Recipes
 import Support
 
+extension BlockPart {
+    fileprivate static let attention = BlockPart("attention")
+    fileprivate static let feedForward = BlockPart("MLP")
+}
+
 /// GPT-2's block (Radford et al. 2019): pre-LayerNorm, fused QKV, and an MLP with tanh GELU.
 struct GPT2Block: Block {
     typealias BlockNorm = LayerNorm

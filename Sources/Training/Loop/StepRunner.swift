@@ -70,7 +70,7 @@ package final class StepRunner {
             training: true, precision: recipe.training.precision,
             recomputes: recipe.training.recompute, engine: engine)
         traceBytes = trace?.recorder.bytes ?? 0
-        tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
+        tracer = trace.map { [model] in StepTracer($0, layout: model.layout) }
         let layout = model.layout.arena
         let reducer = try GradientReducer(
             communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
