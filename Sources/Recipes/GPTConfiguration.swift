@@ -35,7 +35,7 @@ package struct GPTConfiguration: Sendable, Equatable {
 
     /// The architectures in quotation marks, for messages.
     static var architectureChoice: String {
-        architectures.map { "\"\($0)\"" }.joined(separator: " or ")
+        Format.alternatives(architectures.map { "\"\($0)\"" })
     }
 
     /// Checks that a model of this shape can be built.

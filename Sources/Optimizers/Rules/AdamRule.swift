@@ -26,7 +26,7 @@ struct AdamRule: UpdateRule {
     var stableProduct: Double { configuration.stableProductOfMean }
 
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
-        let isDecoupled = configuration.name == .adamw
+        let isDecoupled = configuration.name.decouplesDecay
         adam(
             AdamCoefficients(
                 configuration, scalars, coupledDecay: isDecoupled ? 0 : Float(scalars.weightDecay),

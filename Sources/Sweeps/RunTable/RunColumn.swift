@@ -140,9 +140,4 @@ struct RunHeader {
             "The column \(loss.title) is taken for the validation loss. If it holds the training "
             + "loss, the verdicts are about the training loss; otherwise, name it validation_loss."
     }
-
-    private static func alternatives(_ names: [String]) -> String {
-        guard let last = names.last, names.count > 1 else { return names.first ?? "" }
-        return names.dropLast().joined(separator: ", ") + " or " + last
-    }
 }
