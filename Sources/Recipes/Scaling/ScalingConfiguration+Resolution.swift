@@ -36,6 +36,11 @@ extension ScalingConfiguration {
             optimizer: scaled)
     }
 
+    /// Sets unset keys to the values that the rule uses.
+    mutating func settle(for optimizer: OptimizerConfiguration) {
+        rule.definition.init(self).settle(&self, for: optimizer)
+    }
+
     /// The rule and its numbers, as the plan shows them.
     package var title: String { rule.definition.init(self).title(rule.rawValue) }
 
