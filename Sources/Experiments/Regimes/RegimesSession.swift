@@ -181,7 +181,7 @@ package struct RegimesSession {
         let points = runs.flatMap(\.snapshots).map(\.parameters)
         let path = ParameterPath(layout: loss.layout.arena, count: points.count) {
             (point, tensor, values) throws(Failure) in
-            values.update(from: points[point].base + tensor.offset, count: tensor.count)
+            values.base.update(from: points[point].base + tensor.offset, count: tensor.count)
         }
         // All runs start from the same parameters.
         let origin = points[0]
