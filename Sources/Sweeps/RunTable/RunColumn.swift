@@ -123,7 +123,7 @@ struct RunHeader {
             let names = required.flatMap { $0.names.prefix(3) }
             throw .file(
                 .badData, path,
-                "line \(row.line): the header has no column \(Self.alternatives(names))",
+                "line \(row.line): the header has no column \(Format.alternatives(names))",
                 remedy:
                     "add it, or rename the column that holds it, with commas, semicolons or tabs "
                     + "between columns")
