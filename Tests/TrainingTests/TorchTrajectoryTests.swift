@@ -106,8 +106,7 @@ private struct Trajectory: ~Copyable {
     let norms: [Float]?
 
     init(_ name: String, _ parametrization: Parametrization) throws {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().path
-        let file = try SafetensorsFile(opening: "\(folder)/Golden/\(name).safetensors")
+        let file = try SafetensorsFile(opening: goldenPath("\(name).safetensors"))
         let metadata = file.metadata
         func number(_ key: String) throws -> Int {
             try #require(metadata[key].flatMap { Int($0) })
