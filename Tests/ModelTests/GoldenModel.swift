@@ -1,6 +1,5 @@
 import Checkpoints
 import Compute
-import Foundation
 import Model
 import Recipes
 import Support

@@ -16,7 +16,7 @@ package final class Trace {
     private var hasWarned = false
     private let logger = Logger(label: "lockstep")
 
-    /// Begins a trace. Collective.
+    /// Begins a trace. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` on all ranks: (usage) if the path names no file; (I/O) if the file
     ///   exists or cannot be created.
@@ -42,7 +42,7 @@ package final class Trace {
             """)
     }
 
-    /// Writes the events of all ranks into a file on rank 0. Collective.
+    /// Writes the events of all ranks into a file on rank 0. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (I/O) on all ranks if the file cannot be written; no file is left then.
     package func write() throws(Failure) {
