@@ -121,7 +121,7 @@ package final class StepRunner {
             own: own, program: program, peerBytes: peerBytes, communicator: communicator)
     }
 
-    /// Frees shared memory; no method may be called afterwards. Collective: every rank must call
+    /// Frees shared memory; no method may be called afterward. Collective: every rank must call
     /// this.
     package func free() throws(Failure) { try reducer.free() }
 

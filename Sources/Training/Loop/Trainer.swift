@@ -60,7 +60,7 @@ package final class Trainer {
     /// Whether the run must end because too many consecutive steps had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
 
-    /// Frees shared memory; no method may be called afterwards. Collective: every rank must call
+    /// Frees shared memory; no method may be called afterward. Collective: every rank must call
     /// this.
     package func free() throws(Failure) { try runner.free() }
 

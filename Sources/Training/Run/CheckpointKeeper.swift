@@ -102,7 +102,7 @@ final class CheckpointKeeper {
         guard savedStep != state.step else { return }
         let parameterHash = try compareParameters(of: state)
         do throws(Failure) {
-            // Ranks send their shards while rank 0 writes, so they can agree only afterwards.
+            // Ranks send their shards while rank 0 writes, so they can agree only afterward.
             let outcome = try writeTogether(state, parameterHash, best: best)
             try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step

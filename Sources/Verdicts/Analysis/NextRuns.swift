@@ -18,7 +18,7 @@ package struct NextRuns: Sendable, Equatable {
     package let seconds: Double?
     /// The duration of the runs on the sweep's layout; nil if it is unknown.
     package private(set) var secondsOnLayout: Double?
-    /// The probability that each open rule is decided afterwards; none if the runs must show more
+    /// The probability that each open rule is decided afterward; none if the runs must show more
     /// of the losses first.
     package let probabilities: [Decision]
     /// The reason that there are no runs, as a clause after "none, because".
