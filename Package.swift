@@ -190,6 +190,6 @@ let package = Package(
             ]),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
         tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),
-        tests("CommandLine", ["Support", "TestSupport", "lockstep"]),
+        tests("CommandLine", ["Compute", "Support", "TestSupport", "lockstep"]),
     ]
 )

@@ -28,7 +28,7 @@ package struct AllreduceBenchmark: Sendable {
         self.wire = wire
     }
 
-    /// Measures every size. Collective.
+    /// Measures every size. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (usage) if there is a single rank, which has no partner;
     ///   (configuration) if a size does not fit in memory; any failure of MPI.

@@ -12,7 +12,7 @@ enum ArithmeticPeak {
     private static let repetitions = 5
 
     /// Measures the peak for about 0.2 s and returns the operations per second of one core, as the
-    /// mean over all threads of all ranks. Collective.
+    /// mean over all threads of all ranks. Collective: every rank must call this.
     static func measureFlopsPerCore(
         _ precision: Precision, team: ThreadTeam, communicator: Communicator
     ) throws(Failure) -> Double {

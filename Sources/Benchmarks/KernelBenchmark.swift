@@ -19,7 +19,7 @@ package struct KernelBenchmark: Sendable {
         self.precision = precision
     }
 
-    /// Measures all kernels on all ranks at once. Collective.
+    /// Measures all kernels on all ranks at once. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (configuration) if a processor lacks the precision; any failure of MPI.
     package func run(in job: Job) throws(Failure) -> KernelReport {

@@ -8,7 +8,8 @@ enum MemoryBandwidth {
     private static let elements = 64 << 20
     private static let repetitions = 5
 
-    /// Measures for about 0.2 s and returns the bytes per second of all ranks together. Collective.
+    /// Measures for about 0.2 s and returns the bytes per second of all ranks together. Collective:
+    /// every rank must call this.
     static func measureBytesPerSecond(
         team: ThreadTeam, communicator: Communicator
     ) throws(Failure) -> Double {

@@ -30,7 +30,7 @@ package struct StepBenchmark: Sendable {
         self.tracePath = tracePath
     }
 
-    /// Takes the steps and returns the measurements. Collective.
+    /// Takes the steps and returns the measurements. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (configuration; usage) if an override is impossible; any failure of MPI.
     package func run(in job: Job) throws(Failure) -> StepReport {

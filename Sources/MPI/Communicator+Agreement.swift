@@ -48,7 +48,7 @@ extension Communicator {
     }
 
     /// Runs `body` on rank 0 alone and returns its text on every rank; the body must not
-    /// communicate. Collective.
+    /// communicate. Collective: every rank must call this.
     ///
     /// Use it for files that may exist on the first host only.
     ///
@@ -58,7 +58,8 @@ extension Communicator {
         return try allGatherText(text ?? "")[0]
     }
 
-    /// Returns whether a condition holds on at least one rank. Collective.
+    /// Returns whether a condition holds on at least one rank. Collective: every rank must call
+    /// this.
     package func isTrueOnAnyRank(_ condition: Bool) throws(Failure) -> Bool {
         try allReduce(Int64(condition ? 1 : 0), .maximum) == 1
     }
@@ -88,13 +89,15 @@ extension Communicator {
         throw failure
     }
 
-    /// Returns the ranks on this rank's host, in ascending order. Collective.
+    /// Returns the ranks on this rank's host, in ascending order. Collective: every rank must call
+    /// this.
     package func ranksOnThisHost() throws(Failure) -> [Int] {
         let hosts = try allGatherText(Self.hostName)
         return hosts.indices.filter { hosts[$0] == hosts[rank] }
     }
 
-    /// Returns the number of hosts, which are distinguished by their names. Collective.
+    /// Returns the number of hosts, which are distinguished by their names. Collective: every rank
+    /// must call this.
     package func hostCount() throws(Failure) -> Int {
         Set(try allGatherText(Self.hostName)).count
     }

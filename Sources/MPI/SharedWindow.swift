@@ -47,7 +47,7 @@ package final class SharedWindow: @unchecked Sendable {
         openWindows.withLock { $0.append(self) }
     }
 
-    /// Frees the memory, by `MPI_Win_free`; collective. The memory must not be accessed afterwards.
+    /// Frees the memory, by `MPI_Win_free`; collective. The memory must not be accessed afterward.
     package func free() throws(Failure) {
         let isOpen = openWindows.withLock { windows in
             let count = windows.count

@@ -30,9 +30,12 @@ struct OuterNames {
     let head: String
 }
 
-/// A part of a block, by its name in a trace.
-package enum BlockPart: Sendable {
-    case attention, feedForward
+/// A part of a block, which the block declares.
+package struct BlockPart: Sendable, Hashable {
+    /// The name of the part in a trace.
+    package let name: String
+
+    init(_ name: String) { self.name = name }
 }
 
 /// A part of the forward pass, which is reported to an observer when it is done.

@@ -1,12 +1,14 @@
 import Compute
 import Recipes
+import Support
 
 /// The interface between a model and its architecture: a transformer block, which is one layer
 /// between the embedding and the final norm.
 ///
 /// To add an architecture:
 /// 1. Write a type that conforms to `Block` in a file of its own, as `GPT2Block` does.
-/// 2. Add a line to `Architecture.blocks`, and the name to those that `GPTConfiguration` accepts.
+/// 2. Add a line to `Architecture.blocks`, and the name to those that `GPTConfiguration` accepts,
+///    because recipes are checked without the model.
 ///
 /// The loop over layers, recomputation, dropout, the memory plan, checkpoints, generation and
 /// traces follow from the conformance. N = B T rows are the tokens of a micro-batch, C are the
@@ -27,11 +29,16 @@ protocol Block {
     /// The names of the tensors outside the blocks.
     static var outerNames: OuterNames { get }
 
+    /// Returns the entries of `config.json` by which Hugging Face's Transformers knows the
+    /// architecture and its sizes.
+    static func huggingFaceEntries(_ configuration: GPTConfiguration) -> JSONObject
+
     init(_ plan: ModelPlan, norm: BlockNorm, temporaries: Temporaries)
 
     /// Runs a layer from `input` to `output` (N, C), the residual stream before and after it.
     ///
-    /// Without an `output` it only recomputes the activations. It calls `finished` after each part.
+    /// Without an `output` it only recomputes the activations. It calls `finished` after each part
+    /// of its layout.
     func forward(
         _ layer: Layer<Self>, _ pass: Pass, input: Matrix, output: Matrix?,
         betweenTiles: () -> Void, finished: (BlockPart) -> Void)

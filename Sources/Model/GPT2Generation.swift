@@ -90,9 +90,6 @@ struct RowProducts {
     /// Rounds a row that attention reads in place if the parameters are in bf16.
     func round(_ row: Matrix) {
         guard parameters.precision == .bf16 else { return }
-        let numbers = operand(row).base.assumingMemoryBound(to: UInt16.self)
-        for i in 0..<row.columns {
-            row.base[i] = Float(bitPattern: UInt32(numbers[i]) << 16)
-        }
+        roundToBFloat16(row)
     }
 }

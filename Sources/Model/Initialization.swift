@@ -1,5 +1,4 @@
 import Compute
-import Glibc
 
 extension GPTLayout {
     /// Fills a parameter arena with GPT-2's initialization, times the tensors' factors.
@@ -15,15 +14,14 @@ extension GPTLayout {
         let residualOffsets = Set(blocks.flatMap(\.residualProjections).map(\.weight.offset))
         for (tensor, factors) in zip(arena.tensors, factors) {
             let factor = Float(factors.initial)
-            let values = parameters.base + tensor.offset
             if tensor.shape.count == 2 {
                 let scale = residualOffsets.contains(tensor.offset) ? 0.02 * residualScale : 0.02
-                fillNormal(
-                    values, count: tensor.count, standardDeviation: scale * factor, random,
-                    placeNumber(of: tensor.name))
+                random.fillNormal(
+                    parameters.vector(tensor), standardDeviation: scale * factor,
+                    tensor: placeNumber(of: tensor.name))
             } else {
                 let isNormWeight = tensor.name.hasSuffix(".weight")
-                values.update(repeating: isNormWeight ? factor : 0, count: tensor.count)
+                parameters.elements[tensor.range].update(repeating: isNormWeight ? factor : 0)
             }
         }
     }
@@ -33,22 +31,4 @@ extension GPTLayout {
 /// numbers.
 package func placeNumber(of name: String) -> UInt64 {
     name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
-}
-
-/// Fills `values` with normal numbers in pairs (Box & Muller 1958). Each depends only on its place,
-/// the generator and `tensor`.
-package func fillNormal(
-    _ values: UnsafeMutablePointer<Float>, count: Int, standardDeviation: Float,
-    _ random: CounterRandom, _ tensor: UInt64
-) {
-    for pair in 0..<(count + 1) / 2 {
-        // The radius is in (0, 1], so that its logarithm is finite.
-        let radius = 1 - random.uniform(UInt64(2 * pair), tensor)
-        let angle = random.uniform(UInt64(2 * pair + 1), tensor)
-        let length = (-2 * log(radius)).squareRoot()
-        values[2 * pair] = standardDeviation * Float(length * cos(2 * .pi * angle))
-        if 2 * pair + 1 < count {
-            values[2 * pair + 1] = standardDeviation * Float(length * sin(2 * .pi * angle))
-        }
-    }
 }

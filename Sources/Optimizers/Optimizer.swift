@@ -132,12 +132,11 @@ package struct Optimizer: Sendable {
                 var scalars = scalars(
                     runs[index], learningRate: learningRate, gradientScale: gradientScale)
                 scalars.trust = trust?[index] ?? 1
+                let place = start + part.lowerBound - owned.lowerBound
                 rule.update(
                     ArenaPart(
-                        parameters: parameters.base + part.lowerBound,
-                        gradients: gradients.base + part.lowerBound,
-                        stateStart: start + part.lowerBound - owned.lowerBound, count: part.count),
-                    scalars)
+                        parameters: parameters.vector(part), gradients: gradients.vector(part),
+                        state: place..<place + part.count), scalars)
             }
         }
     }
@@ -151,9 +150,8 @@ package struct Optimizer: Sendable {
             index, part in
             let sums = rule.measure(
                 ArenaPart(
-                    parameters: parameters.base + part.lowerBound,
-                    gradients: gradients.base + part.lowerBound, stateStart: part.lowerBound,
-                    count: part.count), scalars(runs[index], gradientScale: gradientScale))
+                    parameters: parameters.vector(part), gradients: gradients.vector(part),
+                    state: part), scalars(runs[index], gradientScale: gradientScale))
             trust.note(sums, ofRun: index, inBlock: block)
         }
     }

@@ -23,7 +23,7 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var dropout = 0.0
     /// Whether the head's weight is the token embedding, as in GPT-2.
     package var tiesHead = true
-    /// How initial values and rates depend on the size.
+    /// The dependence of initial values and rates on the size.
     package var parametrization = Parametrization.standard
     /// The width at which the parametrization equals the standard one; nil with the standard one.
     package var baseWidth: Int?
@@ -35,7 +35,7 @@ package struct GPTConfiguration: Sendable, Equatable {
 
     /// The architectures in quotation marks, for messages.
     static var architectureChoice: String {
-        architectures.map { "\"\($0)\"" }.joined(separator: " or ")
+        Format.alternatives(architectures.map { "\"\($0)\"" })
     }
 
     /// Checks that a model of this shape can be built.

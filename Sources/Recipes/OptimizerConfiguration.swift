@@ -3,34 +3,6 @@ import Support
 
 /// A recipe's `[optimizer]`: the update rule and its hyper-parameters.
 package struct OptimizerConfiguration: Sendable, Equatable {
-    /// The optimizers by their names in recipes.
-    package enum Name: String, NamedChoice {
-        case sgd
-        case adam
-        case adamw
-        case lamb
-        case lars
-
-        /// The traits of the optimizer on which recipes and plans depend.
-        var traits: OptimizerTraits {
-            switch self {
-            case .sgd: OptimizerTraits(isAdam: false)
-            case .adam: OptimizerTraits(isAdam: true)
-            case .adamw: OptimizerTraits(isAdam: true, usualWeightDecay: 0.1)
-            case .lamb: OptimizerTraits(isAdam: true, hasTrustRatios: true, usualWeightDecay: 0.01)
-            case .lars:
-                OptimizerTraits(
-                    isAdam: false, hasTrustRatios: true, takesTrustCoefficient: true)
-            }
-        }
-
-        /// Whether steps follow Adam's two moments.
-        package var isAdam: Bool { traits.isAdam }
-
-        /// Whether steps are scaled by the norms of whole tensors.
-        package var hasTrustRatios: Bool { traits.hasTrustRatios }
-    }
-
     /// The tensors that weight decay shrinks.
     package enum DecayScope: String, NamedChoice {
         /// Tensors of two or more dimensions: matrices and embeddings, not biases or LayerNorm.
@@ -135,6 +107,8 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     }
 
     private func validateMomentum() throws(Failure) {
+        let takesMomentum = name.takes(.momentum)
+        let takers = Name.setting { $0.keys.contains(.momentum) }
         try require(
             (0..<1).contains(momentum),
             or: .key(
@@ -146,21 +120,21 @@ package struct OptimizerConfiguration: Sendable, Equatable {
                 "[optimizer] dampening", dampening, "must be in [0, 1]",
                 remedy: "use \(dampening > 1 ? "1 at most" : "0 for none")"))
         try require(
-            !name.traits.isAdam || momentum == 0,
+            takesMomentum || momentum == 0,
             or: .key(
                 "[optimizer] momentum", momentum, "does nothing with name = \"\(name.rawValue)\"",
-                remedy: "set betas instead, or name = \"sgd\""))
-        let descent = name.traits.isAdam ? "sgd" : name.rawValue
+                remedy: "\(name.takes(.betas) ? "set betas instead" : "remove it"), or \(takers)"))
+        let setting = takesMomentum ? "name = \"\(name.rawValue)\"" : takers
         try require(
             !nesterov || momentum > 0,
             or: .key(
                 "[optimizer] nesterov", nesterov, "needs momentum",
-                remedy: "set name = \"\(descent)\" and momentum = 0.9, or nesterov = false"))
+                remedy: "set \(setting) and momentum = 0.9, or nesterov = false"))
         try require(
             dampening == 0 || momentum > 0,
             or: .key(
                 "[optimizer] dampening", dampening, "needs momentum",
-                remedy: "set name = \"\(descent)\" and momentum = 0.9, or dampening = 0"))
+                remedy: "set \(setting) and momentum = 0.9, or dampening = 0"))
         try require(
             !nesterov || dampening == 0,
             or: .key(
@@ -196,31 +170,17 @@ package struct OptimizerConfiguration: Sendable, Equatable {
                 "[optimizer] trust_coefficient", trustCoefficient, "must be a number above 0",
                 remedy: "use 0.001"))
         try require(
-            name.traits.takesTrustCoefficient || trustCoefficient == Self.usualTrustCoefficient,
+            name.takes(.trustCoefficient) || trustCoefficient == Self.usualTrustCoefficient,
             or: .key(
                 "[optimizer] trust_coefficient", trustCoefficient,
                 "does nothing with name = \"\(name.rawValue)\"",
-                remedy: "remove it, or set name = \"lars\""))
+                remedy: "remove it, or set \(Name.setting { $0.keys.contains(.trustCoefficient) })")
+        )
         try require(
             !sharded || !name.hasTrustRatios,
             or: .key(
                 "[optimizer] sharded", sharded,
                 "leaves no rank the whole tensors whose norms name = \"\(name.rawValue)\" needs",
-                remedy: "set sharded = false, or another name such as \"adamw\""))
+                remedy: "set sharded = false, or \(Name.setting { !$0.hasTrustRatios })"))
     }
-}
-
-/// The traits of an optimizer on which its configuration, the scaling rules and the memory plan
-/// depend.
-struct OptimizerTraits {
-    /// Whether the optimizer steps along Adam's two moments, so that `betas` and `epsilon` have an
-    /// effect. Otherwise it steps along the gradient or its momentum.
-    let isAdam: Bool
-    /// Whether the optimizer scales steps by the norms of whole tensors, so that its state cannot
-    /// be sharded.
-    var hasTrustRatios = false
-    /// Whether the optimizer has a `trust_coefficient`.
-    var takesTrustCoefficient = false
-    /// The weight decay if it is unset in a recipe.
-    var usualWeightDecay = 0.0
 }

@@ -1,6 +1,6 @@
 import Support
 
-/// How a tensor's initial values, rate and epsilon depend on the size of the model.
+/// The dependence of a tensor's initial values, rate and epsilon on the size of the model.
 ///
 /// The factors are relative to a model of `base_width` and `base_layers`, at which every
 /// parametrization equals the standard one. The published forms multiply activations by constants.

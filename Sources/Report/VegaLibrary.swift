@@ -20,7 +20,7 @@ package enum VegaLibrary {
         "vega-interpreter",
     ]
 
-    /// The script, which defines `vega` with `parse`, `View` and `expressionInterpreter`.
+    /// Returns the script that defines `vega` with `parse`, `View` and `expressionInterpreter`.
     ///
     /// - Throws: `Failure` (missing input) with the remedy if a module is in none of the folders;
     ///   (input/output) if one cannot be read.

@@ -1,10 +1,11 @@
 /// Numbers of several treatments that were measured once in each of several blocks: a randomized
 /// complete block design.
 ///
-/// What the treatments of a block share, such as its data, moves all of them alike. It cancels out
-/// of their differences, and only the residuals of value = treatment + block + noise remain.
+/// An effect that the treatments of a block share, such as that of its data, moves all of them
+/// alike. It cancels out of their differences, and only the residuals of value = treatment + block +
+/// noise remain.
 package struct BlockedSample: Sendable, Equatable {
-    /// treatments x blocks
+    /// The numbers: treatments x blocks.
     private let values: [[Double]]
 
     /// Creates a sample.

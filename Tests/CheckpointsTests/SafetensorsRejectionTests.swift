@@ -174,7 +174,7 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
     func refusesEveryTruncation() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/cut.safetensors"
-        let whole = try golden("fp32.safetensors")
+        let whole = try bytes(of: goldenPath("fp32.safetensors"))
         for count in 0..<whole.count {
             try write(whole.prefix(count), to: path)
             #expect(

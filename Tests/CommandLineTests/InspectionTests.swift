@@ -29,7 +29,7 @@ extension CommandLineTests {
         }
 
         /// If a run averages its parameters, evaluations use the average both in training and
-        /// afterwards.
+        /// afterward.
         @Test("an evaluation of averaged parameters gives the loss at the end of training")
         func evaluationEqualsTrainingOfAnAverage() throws {
             let bench = try Workbench()

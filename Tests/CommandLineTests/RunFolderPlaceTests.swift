@@ -46,7 +46,8 @@ extension CommandLineTests {
                 switch command {
                 case "sweep": [bench.path("sweep.toml")] + data
                 case "find-lr": [bench.path("recipe.toml"), "--steps", "20"] + data
-                case "branch": [bench.path("run"), "--tokens", "1", "--repeats", "1"]
+                case "branch":
+                    [bench.path("run"), "--tokens", "1", "--repeats", "1", "--checkpoints", "all"]
                 case "landscape": [bench.path("run"), "--grid", "3"]
                 case "regimes": [bench.path("recipe.toml"), "--grid", "3"] + data
                 default: [bench.path("text.txt")]

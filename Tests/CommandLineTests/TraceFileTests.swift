@@ -65,7 +65,7 @@ extension CommandLineTests {
             let outcome = try bench.lockstep(
                 bench.training() + ["--trace", file], ranks: ranks)
             #expect(outcome.status == 0, "\(outcome.errors)")
-            #expect(try bench.names(in: "traces") == ["trace.json"], "nothing beside it")
+            #expect(try bench.names(in: "traces") == ["trace.json"], "no other file")
             let lines = try Self.lines(bench.bytes(of: "traces/trace.json"))
             let events = lines.compactMap(Event.init)
             let metadata = lines.filter { $0["ph"] as? String == "M" }

@@ -21,8 +21,7 @@ struct BytePairGoldens: Decodable {
     let pairs: Vocabulary
 
     static func load() throws -> BytePairGoldens {
-        let data = try Data(contentsOf: URL(filePath: goldenFolder + "/bytepairs.json"))
-        return try JSONDecoder().decode(BytePairGoldens.self, from: data)
+        try golden("bytepairs", as: BytePairGoldens.self)
     }
 
     /// The same text as the script's `pseudo_random_text`.
@@ -89,7 +88,7 @@ private func writePairs(into scratch: TemporaryFolder) throws {
 
     init() throws {
         goldens = try BytePairGoldens.load()
-        small = try BytePairTokenizer(folder: goldenFolder + "/small")
+        small = try BytePairTokenizer(folder: goldenPath("small"))
     }
 
     @Test("ids equal those of tiktoken")

@@ -12,8 +12,7 @@ private struct SeparatedText: Decodable {
     let ids: [UInt32]
 
     static func load() throws -> [SeparatedText] {
-        let data = try Data(contentsOf: URL(filePath: goldenFolder + "/separators.json"))
-        return try JSONDecoder().decode([SeparatedText].self, from: data)
+        try golden("separators", as: [SeparatedText].self)
     }
 }
 
@@ -23,7 +22,7 @@ private struct SeparatedText: Decodable {
 
     init() throws {
         scratch = try TemporaryFolder()
-        small = try BytePairTokenizer(folder: goldenFolder + "/small")
+        small = try BytePairTokenizer(folder: goldenPath("small"))
     }
 
     /// Tokenizes texts and returns the ids of both splits and the findings. The first split ends
@@ -35,7 +34,7 @@ private struct SeparatedText: Decodable {
         let inputs = try texts.enumerated().map { try scratch.write("text-\($0)", $1) }
         let output = "\(scratch.path)/data-\(UUID().uuidString)"
         var options = TokenizeOptions(
-            inputs: inputs, output: output, tokenizer: .bytePairs(folder: goldenFolder + "/small"))
+            inputs: inputs, output: output, tokenizer: .bytePairs(folder: goldenPath("small")))
         options.separator = separator
         options.separatesDocuments = separatesDocuments
         options.chunkBytes = chunkBytes
@@ -164,7 +163,7 @@ private struct SeparatedText: Decodable {
             options.separator = separator
             expectFailure(.usage, "no end-of-text token") { try tokenize(options) }
         }
-        options.tokenizer = .bytePairs(folder: goldenFolder + "/small")
+        options.tokenizer = .bytePairs(folder: goldenPath("small"))
         options.separator = ""
         expectFailure(.usage, "--separator \"\": is empty") { try tokenize(options) }
         #expect(try scratch.names() == ["a.txt"])

@@ -54,7 +54,7 @@ private let sample = String(
     @Test("byte pairs encode each split separately", arguments: [16, 19, 1 << 20])
     func bytePairsEncodeEachSplitSeparately(chunk: Int) throws {
         var options = options(
-            [try scratch.write("a.txt", sample)], .bytePairs(folder: goldenFolder + "/small"))
+            [try scratch.write("a.txt", sample)], .bytePairs(folder: goldenPath("small")))
         options.chunkBytes = chunk
         options.validationFraction = 0.25
         try tokenize(options)
@@ -91,11 +91,11 @@ private let sample = String(
 
     @Test("several texts are joined unless they are separated")
     func textsAreJoinedUnlessSeparated() throws {
-        let small = try BytePairTokenizer(folder: goldenFolder + "/small")
+        let small = try BytePairTokenizer(folder: goldenPath("small"))
         let inputs = [
             try scratch.write("a.txt", "one tw"), try scratch.write("b.txt", "o three four"),
         ]
-        var options = options(inputs, .bytePairs(folder: goldenFolder + "/small"), output: "joined")
+        var options = options(inputs, .bytePairs(folder: goldenPath("small")), output: "joined")
         options.validationFraction = 0.5
         try tokenize(options)
         let joined = try DataFolder(options.output)
@@ -187,7 +187,7 @@ private let sample = String(
         var content = Array(sample.utf8)
         content[50_000] = 0xFF
         let inputs = [try scratch.write("a.txt", sample), try scratch.write("b.txt", content)]
-        for choice in [TokenizerChoice.characters, .bytePairs(folder: goldenFolder + "/small")] {
+        for choice in [TokenizerChoice.characters, .bytePairs(folder: goldenPath("small"))] {
             var options = options(inputs, choice)
             options.chunkBytes = 1 << 12
             expectFailure(.badData, "b.txt", "UTF-8") { try tokenize(options) }

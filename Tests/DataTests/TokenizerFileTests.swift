@@ -45,7 +45,7 @@ private indirect enum JSON: Decodable, Equatable {
             ByteTokenizer(),
             try CharacterTokenizer(
                 scalars: "ab \n\"\\\u{0}\u{1F}é\u{301}🙂".unicodeScalars.map(\.value)),
-            try BytePairTokenizer(folder: goldenFolder + "/small"),
+            try BytePairTokenizer(folder: goldenPath("small")),
         ]
         for (index, tokenizer) in tokenizers.enumerated() {
             let folder = "\(scratch.path)/\(index)"
@@ -64,13 +64,13 @@ private indirect enum JSON: Decodable, Equatable {
 
     @Test("a Hugging Face file gives the same tokenizer")
     func huggingFaceFileGivesTheSameTokenizer() throws {
-        let small = try BytePairTokenizer(folder: goldenFolder + "/small")
-        #expect(try loadTokenizer(folder: goldenFolder).fingerprint == small.fingerprint)
-        #expect(try BytePairTokenizer(folder: goldenFolder).fingerprint == small.fingerprint)
+        let small = try BytePairTokenizer(folder: goldenPath("small"))
+        #expect(try loadTokenizer(folder: goldenPath("")).fingerprint == small.fingerprint)
+        #expect(try BytePairTokenizer(folder: goldenPath("")).fingerprint == small.fingerprint)
 
         let ours = try JSONDecoder().decode(JSON.self, from: Data(small.savedForm.utf8))
         let theirs = try JSONDecoder().decode(
-            JSON.self, from: Data(contentsOf: URL(filePath: goldenFolder + "/tokenizer.json")))
+            JSON.self, from: Data(contentsOf: URL(filePath: goldenPath("tokenizer.json"))))
         for key in ["version", "added_tokens", "normalizer", "pre_tokenizer", "post_processor"] {
             #expect(ours[key] == theirs[key], "\(key)")
         }
@@ -148,9 +148,9 @@ private indirect enum JSON: Decodable, Equatable {
         let load = { _ = try BytePairTokenizer(folder: scratch.path) }
         expectFailure(.missingInput, "no byte-pair vocabulary", of: load)
         let vocabulary = try Data(
-            contentsOf: URL(filePath: goldenFolder + "/small/vocab.json"))
+            contentsOf: URL(filePath: goldenPath("small/vocab.json")))
         let merges = try String(
-            decoding: Data(contentsOf: URL(filePath: goldenFolder + "/small/merges.txt")),
+            decoding: Data(contentsOf: URL(filePath: goldenPath("small/merges.txt"))),
             as: UTF8.self)
         let ids = try JSONDecoder().decode([String: Int].self, from: vocabulary)
 
@@ -201,7 +201,7 @@ private indirect enum JSON: Decodable, Equatable {
         try scratch.write(
             "merges.txt",
             merges.replacing("#version: 0.2\n", with: "").replacing("\n", with: "\r\n"))
-        let small = try BytePairTokenizer(folder: goldenFolder + "/small")
+        let small = try BytePairTokenizer(folder: goldenPath("small"))
         #expect(try BytePairTokenizer(folder: scratch.path).fingerprint == small.fingerprint)
     }
 }

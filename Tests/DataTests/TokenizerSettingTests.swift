@@ -22,7 +22,7 @@ import Testing
     static func load() throws -> (texts: [String], cases: [Case]) {
         let golden = try #require(
             try JSONSerialization.jsonObject(
-                with: Data(contentsOf: URL(filePath: goldenFolder + "/settings.json")))
+                with: Data(contentsOf: URL(filePath: goldenPath("settings.json"))))
                 as? [String: Any])
         let base = try #require(golden["base"] as? [String: Any])
         let cases = try #require(golden["cases"] as? [[String: Any]]).map { entry in

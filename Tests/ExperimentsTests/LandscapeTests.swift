@@ -76,14 +76,16 @@ private struct SmallModel {
 
     @Test("a filter of zeros stays zero")
     func aFilterOfZerosStaysZero() {
-        var direction: [Float] = [1, 2, 3, 4]
-        FilterDirections.normalize(
-            &direction, like: [0, 0, 3, 4], rows: 2, columns: 2, filters: .rows)
-        #expect(direction == [0, 0, 3, 4])
-        direction = [3, 1, 4, 1]
-        FilterDirections.normalize(
-            &direction, like: [6, 0, 8, 0], rows: 2, columns: 2, filters: .columns)
-        #expect(direction == [6, 0, 8, 0])
+        for (values, other, axis) in [
+            ([1, 2, 3, 4], [0, 0, 3, 4], .rows), ([3, 1, 4, 1], [6, 0, 8, 0], .columns),
+        ] as [([Float], [Float], Matrix.FilterAxis)] {
+            let (direction, parameters) = (Buffer<Float>(count: 4), Buffer<Float>(count: 4))
+            _ = direction.elements.update(fromContentsOf: values)
+            _ = parameters.elements.update(fromContentsOf: other)
+            Matrix(direction.base, rows: 2, columns: 2).scaleFilters(
+                axis, toLengthsOf: Matrix(parameters.base, rows: 2, columns: 2))
+            #expect(Array(direction.elements) == other)
+        }
     }
 }
 
@@ -110,7 +112,7 @@ private struct SmallModel {
         ParameterPath(layout: layout, count: places.count) { point, tensor, values in
             for index in 0..<tensor.count {
                 let place = tensor.offset + index
-                values[index] =
+                values.base[index] =
                     0.5 + places[point].0 * planted.first[place]
                     + places[point].1 * planted.second[place]
             }
@@ -174,7 +176,7 @@ private struct SmallModel {
             for index in 0..<tensor.count {
                 let place = tensor.offset + index
                 // Along the directions, then perpendicular to both.
-                values[index] =
+                values.base[index] =
                     0.5 + 3 * first.base[place] - 2 * second.base[place]
                     + (point == 1 && place == 0 ? 4 : 0)
             }

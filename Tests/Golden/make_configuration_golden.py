@@ -12,7 +12,7 @@ import pathlib
 
 from transformers import GPT2Config
 
-FILE = pathlib.Path(__file__).parent.parent / "CheckpointsTests" / "Golden" / "config.json"
+FILE = pathlib.Path(__file__).parent.parent / "ModelTests" / "Golden" / "config.json"
 
 if __name__ == "__main__":
     config = GPT2Config(

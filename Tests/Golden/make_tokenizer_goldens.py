@@ -91,8 +91,8 @@ def token_texts(encoding):
 def check_merges(ranks, merges, alphabet):
     """Fails unless the listed merges alone encode each token to itself.
 
-    tiktoken merges any two neighbours that make a token, GPT-2 only the pairs it lists. Where this
-    holds, no other two neighbours that make a token can ever stand beside each other.
+    tiktoken merges any two neighbors that make a token, GPT-2 only the pairs it lists. Where this
+    holds, no other two neighbors that make a token can ever stand next to each other.
     """
     byte_of = {letter: byte for byte, letter in alphabet.items()}
     rank_of = {

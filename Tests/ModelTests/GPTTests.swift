@@ -6,6 +6,13 @@ import Support
 import Testing
 
 @Suite struct GPTTests {
+    @Test("each architecture of recipes has a block", arguments: GPTConfiguration.architectures)
+    func eachArchitectureHasABlock(name: String) {
+        var shape = configuration()
+        shape.architecture = name
+        #expect(GPTLayout(shape).blocks.count == shape.layers)
+    }
+
     @Test("the initial loss is the logarithm of the vocabulary size")
     func initialLossIsTheLogarithmOfTheVocabulary() {
         let shape = configuration(layers: 4, width: 64, heads: 4, context: 32, vocabulary: 65)

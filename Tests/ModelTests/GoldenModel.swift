@@ -1,9 +1,9 @@
 import Checkpoints
 import Compute
-import Foundation
 import Model
 import Recipes
 import Support
+import TestSupport
 
 /// A golden file written by Tests/Golden/make_model_goldens.py and the model that it describes.
 final class GoldenModel {
@@ -18,8 +18,7 @@ final class GoldenModel {
     let loss: Double
 
     init(_ name: String) throws(Failure) {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().path
-        let file = try SafetensorsFile(opening: "\(folder)/Golden/\(name).safetensors")
+        let file = try SafetensorsFile(opening: goldenPath("\(name).safetensors"))
         let number = { (key: String) in file.metadata[key].flatMap { Int($0) } ?? 0 }
         var configuration = GPTConfiguration()
         configuration.layers = number("layers")

@@ -5,6 +5,7 @@ import Model
 import Optimizers
 import Recipes
 import Support
+import TestSupport
 import Testing
 
 /// Returns a buffer with given values.
@@ -87,8 +88,7 @@ private func buffer(_ values: [Double]) -> Buffer<Float> {
     /// in fp32 have a relative error of about 1e-4, and Lanczos' method ends within 1 %.
     @Test("a small GPT has the sharpness of PyTorch's exact Hessian", arguments: ["plain", "adam"])
     func golden(matrix: String) throws {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().path
-        let file = try SafetensorsFile(opening: "\(folder)/Golden/sharpness.safetensors")
+        let file = try SafetensorsFile(opening: goldenPath("sharpness.safetensors"))
         let number = { (key: String) in file.metadata[key].flatMap { Int($0) } ?? 0 }
         var configuration = GPTConfiguration()
         configuration.layers = number("layers")

@@ -111,7 +111,7 @@ private func expect(
         }
         expect(
             "[optimizer] momentum = 0.9: does nothing with name = \"adamw\"; set betas instead, or "
-                + "name = \"sgd\""
+                + "name = \"sgd\" or \"lars\""
         ) { try OptimizerConfiguration(momentum: 0.9).validate() }
         expect("[optimizer] dampening = 1.5: must be in [0, 1]; use 1 at most") {
             try OptimizerConfiguration(name: .sgd, momentum: 0.9, dampening: 1.5).validate()
@@ -150,7 +150,7 @@ private func expect(
         for name in ["lamb", "lars"] {
             expect(
                 "[optimizer] sharded = true: leaves no rank the whole tensors whose norms name = "
-                    + "\"\(name)\" needs; set sharded = false, or another name such as \"adamw\""
+                    + "\"\(name)\" needs; set sharded = false, or name = \"sgd\", \"adam\" or \"adamw\""
             ) {
                 try OptimizerConfiguration(name: .init(name, key: "name"), sharded: true).validate()
             }

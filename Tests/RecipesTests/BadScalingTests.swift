@@ -77,7 +77,7 @@ private func expect(
         ] {
             expect(
                 "[scaling] rule = \"\(rule)\": scales betas, but [optimizer] name = \"\(name)\" "
-                    + "has none; set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\"",
+                    + "has none; set name = \"adam\", \"adamw\" or \"lamb\", or rule = \"linear\"",
                 .init(rule: .init(rawValue: rule) ?? .none), at: 24,
                 .init(name: .init(rawValue: name) ?? .adamw))
         }

@@ -32,7 +32,7 @@ import Testing
         #expect(visit.recorded("width") == "\(width)")
         let theme = dark ? Theme.dark : Theme.light
         #expect(visit.recorded("backgrounds") == functional(theme.surface))
-        // Printing uses the light theme, and the previous theme returns afterwards.
+        // Printing uses the light theme, and the previous theme returns afterward.
         #expect(visit.recorded("printed") == functional(Theme.light.surface))
         #expect(visit.recorded("sheets") == "\(DemoPage.chartCount)")
         #expect(visit.recorded("restored") == "\(DemoPage.chartCount)")

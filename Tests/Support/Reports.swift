@@ -90,7 +90,7 @@ package struct ReduceReport: Codable {
     package var notice = ""
     /// The bits of the sum of squares at each step.
     package var squares: [UInt64] = []
-    /// The number of steps whose sum of squares differed from one computed afterwards.
+    /// The number of steps whose sum of squares differed from one computed afterward.
     package var wrongSquares = 0
     /// The number of elements of the arena that the rank owns.
     package var owned = 0

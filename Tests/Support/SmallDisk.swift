@@ -5,7 +5,7 @@ package enum SmallDisk {
     /// Whether this process may mount file systems.
     package static let isPossible = (try? with(size: "64k") { _ in }) != nil
 
-    /// Calls a closure with the path of a new file system and unmounts it afterwards.
+    /// Calls a closure with the path of a new file system and unmounts it afterward.
     ///
     /// The closure must close its files.
     package static func with(size: String, _ body: (_ path: String) throws -> Void) throws {

@@ -17,7 +17,7 @@ package final class TemporaryFolder: Sendable {
     /// Writes a file and returns its path.
     @discardableResult
     package func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
-        try Data(bytes).write(to: URL(filePath: "\(path)/\(name)"))
+        try TestSupport.write(bytes, to: "\(path)/\(name)")
         return "\(path)/\(name)"
     }
 
@@ -29,7 +29,7 @@ package final class TemporaryFolder: Sendable {
 
     /// Returns the bytes of a file.
     package func bytes(of name: String) throws -> [UInt8] {
-        [UInt8](try Data(contentsOf: URL(filePath: "\(path)/\(name)")))
+        try TestSupport.bytes(of: "\(path)/\(name)")
     }
 
     /// Returns the text of a file.
@@ -39,6 +39,6 @@ package final class TemporaryFolder: Sendable {
 
     /// Returns the sorted names in the folder or in a folder inside it.
     package func names(_ folder: String = "") throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: "\(path)/\(folder)").sorted()
+        try TestSupport.names(in: "\(path)/\(folder)")
     }
 }

@@ -76,12 +76,17 @@ package final class Workbench {
     // MARK: - Starting the program
 
     /// Runs the program, by `launch/mpirun` unless `ranks` is 0.
-    package func lockstep(_ arguments: [String], ranks: Int = 0) throws -> Outcome {
-        if ranks == 0 { return try Launch.run(Self.lockstep, arguments, seconds: 60) }
+    package func lockstep(
+        _ arguments: [String], ranks: Int = 0, environment: [String: String] = [:]
+    ) throws -> Outcome {
+        if ranks == 0 {
+            return try Launch.run(
+                Self.lockstep, arguments, environment: environment, seconds: 60)
+        }
         return try Launch.run(
             "\(Launch.root)/launch/mpirun",
             ["--ranks", "\(ranks)", "--oversubscribe", "--", Self.lockstep] + arguments,
-            seconds: 60)
+            environment: environment, seconds: 60)
     }
 
     package func lockstep(_ arguments: String..., ranks: Int = 0) throws -> Outcome {

@@ -1,6 +1,5 @@
 import Checkpoints
 import Compute
-import Foundation
 import Model
 import Optimizers
 import Recipes
@@ -106,8 +105,7 @@ private struct Trajectory: ~Copyable {
     let norms: [Float]?
 
     init(_ name: String, _ parametrization: Parametrization) throws {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().path
-        let file = try SafetensorsFile(opening: "\(folder)/Golden/\(name).safetensors")
+        let file = try SafetensorsFile(opening: goldenPath("\(name).safetensors"))
         let metadata = file.metadata
         func number(_ key: String) throws -> Int {
             try #require(metadata[key].flatMap { Int($0) })

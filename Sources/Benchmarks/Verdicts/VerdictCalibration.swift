@@ -2,7 +2,7 @@ import Statistics
 import Support
 import Verdicts
 
-/// What the verdicts on a simulated sweep are worth, given the true rule.
+/// The numbers of right and wrong verdicts on a simulated sweep, given the true rule.
 struct JudgedVerdicts {
     /// Whether the true rule holds up to the largest batch.
     private(set) var trueHolds = false

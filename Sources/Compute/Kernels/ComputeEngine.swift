@@ -50,7 +50,7 @@ package final class ComputeEngine: @unchecked Sendable {
     /// The number of threads that work on one kernel.
     package var threadCount: Int { team.threadCount }
 
-    /// The matrix kernels for operands of a precision.
+    /// Returns the matrix kernels for operands of a precision.
     func kernels(_ precision: Precision) -> lockstep_microkernels {
         instructionSet.kernels(precision).pointee
     }

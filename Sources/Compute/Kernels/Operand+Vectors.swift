@@ -86,3 +86,16 @@ package func roundToOperand(
         storeRounded(values.load(start, width: width), at: output + 2 * start, width: width)
     }
 }
+
+/// Rounds floats in place to the nearest that bf16 holds.
+package func roundToBFloat16(_ values: Matrix) {
+    for row in 0..<values.rows {
+        let place = values.row(row)
+        forEachVector(values.columns) { start, width in
+            let x = lockstep_narrow8(place.load(start, width: width))
+            for lane in 0..<width {
+                place[start + lane] = Float(bitPattern: UInt32(x[lane]) << 16)
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ package enum SumOfSquares {
     /// The number of elements in a block; the arena's last block may be shorter.
     package static let blockSize = 16_384
 
-    /// The number of blocks in an arena of `count` elements.
+    /// Returns the number of blocks in an arena of `count` elements.
     package static func blockCount(_ count: Int) -> Int { (count + blockSize - 1) / blockSize }
 
     /// Returns the elements of a block of an arena of `count` elements.

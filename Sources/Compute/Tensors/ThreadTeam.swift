@@ -175,7 +175,7 @@ private final class SharedLoop: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
-    /// The first tile of a thread's own run, which ends where the next thread's begins.
+    /// Returns the first tile of a thread's own run, which ends where the next thread's begins.
     private func firstTile(of thread: Int) -> Int { tileCount * thread / threads }
 
     private func takeTiles(as thread: Int) {

@@ -18,6 +18,32 @@ extension Buffer where Element == Float {
         for index in 0..<count { to[index] = to[index].addingProduct(factor, from[index]) }
     }
 
+    /// Subtracts a vector.
+    package func subtract(_ vector: Vector) {
+        precondition(vector.count == count, "the vectors must have the same length")
+        for index in 0..<count { base[index] -= vector.base[index] }
+    }
+
+    /// Writes the numbers of a vector in fp64, rounded.
+    package func fill(rounding vector: Buffer<Double>, from start: Int) {
+        precondition(start + vector.count <= count, "the vector must fit")
+        for index in 0..<vector.count { base[start + index] = Float(vector.base[index]) }
+    }
+
+    /// Writes the point at `origin + x * first + y * second`.
+    package func fill(
+        from origin: Buffer<Float>, movedBy x: Float, along first: Buffer<Float>,
+        andBy y: Float, along second: Buffer<Float>
+    ) {
+        precondition(
+            origin.count == count && first.count == count && second.count == count,
+            "the vectors must have the same length")
+        let (from, along, across, to) = (origin.base, first.base, second.base, base)
+        for index in 0..<count {
+            to[index] = from[index].addingProduct(x, along[index]).addingProduct(y, across[index])
+        }
+    }
+
     /// Writes the square root of each element of another vector.
     package func fill(withSquareRootsOf vector: Buffer<Float>) {
         precondition(vector.count == count, "the vectors must have the same length")
@@ -68,8 +94,22 @@ extension Buffer where Element == Float {
     }
 }
 
+extension Buffer where Element == Double {
+    /// Adds a multiple of a vector; the product is rounded before the sum.
+    package func add(_ factor: Double, times vector: Buffer<Float>) {
+        precondition(vector.count == count, "the vectors must have the same length")
+        for index in 0..<count { base[index] += factor * Double(vector.base[index]) }
+    }
+}
+
 /// Returns the inner product of two vectors in fp64, with eight parallel sums.
 package func innerProduct(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {
+    precondition(a.count == b.count, "the vectors must have the same length")
+    return innerProduct(a.base, b.base, count: a.count)
+}
+
+/// Returns the inner product of a vector and a tensor in fp64, with eight parallel sums.
+package func innerProduct(_ a: Buffer<Float>, _ b: Vector) -> Double {
     precondition(a.count == b.count, "the vectors must have the same length")
     return innerProduct(a.base, b.base, count: a.count)
 }

@@ -41,6 +41,13 @@
     }
 }
 
+extension Vector {
+    /// The elements, as a Swift collection.
+    package var elements: UnsafeMutableBufferPointer<Float> {
+        UnsafeMutableBufferPointer(start: base, count: count)
+    }
+}
+
 extension Buffer<Float> {
     /// Returns a tensor's memory as a matrix: all axes but the last are rows, unless `rows` are
     /// given because padding follows them.
@@ -48,6 +55,11 @@ extension Buffer<Float> {
         let columns = tensor.shape.last ?? 1
         return Matrix(
             base + tensor.offset, rows: rows ?? tensor.count / max(1, columns), columns: columns)
+    }
+
+    /// Returns a range of the elements as a vector.
+    package func vector(_ range: Range<Int>) -> Vector {
+        Vector(base + range.lowerBound, count: range.count)
     }
 
     /// Returns a tensor's memory as a vector.

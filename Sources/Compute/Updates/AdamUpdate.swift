@@ -76,10 +76,12 @@ struct MomentUpdate {
 ///
 /// Kingma & Ba 2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
 package func adam(
-    _ coefficients: AdamCoefficients, parameters: UnsafeMutablePointer<Float>,
-    gradients: UnsafePointer<Float>, means: UnsafeMutablePointer<Float>,
-    squares: UnsafeMutablePointer<Float>, count: Int
+    _ coefficients: AdamCoefficients, parameters: Vector, gradients: Vector, means: Vector,
+    squares: Vector
 ) {
+    let count = parameters.count
+    let (parameters, gradients) = (parameters.base, gradients.base)
+    let (means, squares) = (means.base, squares.base)
     let rate = Floats(repeating: coefficients.rate)
     let scale = Floats(repeating: coefficients.scale)
     let coupledDecay = Floats(repeating: coefficients.coupledDecay)
@@ -108,11 +110,11 @@ package func adam(
 ///   - squares: one element of v for each factor.
 ///   - corrections: the corrections of the bias of the mean and of the square.
 package func writeAdamFactors(
-    into factors: UnsafeMutableBufferPointer<Float>, squares: UnsafePointer<Float>, shared: Double,
+    into factors: Vector, squares: Vector, shared: Double,
     corrections: (mean: Double, square: Double), epsilon: Double
 ) {
-    for index in factors.indices {
-        let root = (Double(squares[index]) / corrections.square).squareRoot()
-        factors[index] = Float(shared * (1 / (corrections.mean * (root + epsilon))))
+    for index in 0..<factors.count {
+        let root = (Double(squares.base[index]) / corrections.square).squareRoot()
+        factors.base[index] = Float(shared * (1 / (corrections.mean * (root + epsilon))))
     }
 }

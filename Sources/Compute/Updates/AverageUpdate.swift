@@ -1,12 +1,10 @@
 /// Moves an average toward new values: `average += weight * (values - average)`.
 ///
-/// - Parameter count: a multiple of sixteen, as arenas are.
-package func moveToward(
-    _ values: UnsafePointer<Float>, _ average: UnsafeMutablePointer<Float>, count: Int,
-    weight: Float
-) {
-    let values = UnsafeRawPointer(values)
-    let average = UnsafeMutableRawPointer(average)
+/// - Parameter average: a multiple of sixteen numbers, as arenas are.
+package func moveToward(_ values: Vector, _ average: Vector, weight: Float) {
+    let count = average.count
+    let values = UnsafeRawPointer(values.base)
+    let average = UnsafeMutableRawPointer(average.base)
     let factor = SIMD16<Float>(repeating: weight)
     var offset = 0
     while offset < count * MemoryLayout<Float>.stride {

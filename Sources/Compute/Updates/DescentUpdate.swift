@@ -4,9 +4,10 @@
 
 /// Computes g = scale g + weightDecay p; p = p + rate g, with the negative learning rate `rate`.
 package func descend(
-    parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>, count: Int,
-    rate: Float, scale: Float, weightDecay: Float
+    parameters: Vector, gradients: Vector, rate: Float, scale: Float, weightDecay: Float
 ) {
+    let count = parameters.count
+    let (parameters, gradients) = (parameters.base, gradients.base)
     let rate = Floats(repeating: rate)
     let scale = Floats(repeating: scale)
     let weightDecay = Floats(repeating: weightDecay)
@@ -55,9 +56,10 @@ package struct MomentumCoefficients {
 /// Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", in
 /// PyTorch's form, where the learning rate multiplies the buffer instead of entering it.
 package func descendWithMomentum(
-    _ coefficients: MomentumCoefficients, parameters: UnsafeMutablePointer<Float>,
-    gradients: UnsafePointer<Float>, buffer: UnsafeMutablePointer<Float>, count: Int
+    _ coefficients: MomentumCoefficients, parameters: Vector, gradients: Vector, buffer: Vector
 ) {
+    let count = parameters.count
+    let (parameters, gradients, buffer) = (parameters.base, gradients.base, buffer.base)
     let rate = Floats(repeating: coefficients.rate)
     let scale = Floats(repeating: coefficients.scale)
     let weightDecay = Floats(repeating: coefficients.weightDecay)

@@ -14,10 +14,12 @@ package typealias NormSums = (parameters: Double, compared: Double)
 ///
 /// - Parameter coefficients: Adam's, for a rate of 1 and without decay.
 package func advanceLamb(
-    _ coefficients: AdamCoefficients, weightDecay: Float, parameters: UnsafePointer<Float>,
-    gradients: UnsafePointer<Float>, means: UnsafeMutablePointer<Float>,
-    squares: UnsafeMutablePointer<Float>, count: Int
+    _ coefficients: AdamCoefficients, weightDecay: Float, parameters: Vector, gradients: Vector,
+    means: Vector, squares: Vector
 ) -> NormSums {
+    let count = parameters.count
+    let (parameters, gradients) = (parameters.base, gradients.base)
+    let (means, squares) = (means.base, squares.base)
     let moments = MomentUpdate(coefficients)
     let direction = LambDirection(coefficients, weightDecay: weightDecay)
     let scale = Floats(repeating: coefficients.scale)
@@ -39,10 +41,11 @@ package func advanceLamb(
 
 /// Computes p = p + rate u; `rate` is the negative learning rate times the tensor's trust ratio.
 package func moveByLamb(
-    _ coefficients: AdamCoefficients, weightDecay: Float, rate: Float,
-    parameters: UnsafeMutablePointer<Float>, means: UnsafePointer<Float>,
-    squares: UnsafePointer<Float>, count: Int
+    _ coefficients: AdamCoefficients, weightDecay: Float, rate: Float, parameters: Vector,
+    means: Vector, squares: Vector
 ) {
+    let count = parameters.count
+    let (parameters, means, squares) = (parameters.base, means.base, squares.base)
     let direction = LambDirection(coefficients, weightDecay: weightDecay)
     let rate = Floats(repeating: rate)
     var index = 0

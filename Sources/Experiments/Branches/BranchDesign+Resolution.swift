@@ -21,7 +21,6 @@ extension BranchDesign {
                 remedy: "give the folder of a run, or add --resume to resume the branches in --out")
         }
         let requested = try options.checkpointSteps()
-        let isNamed = requested != nil || options.checkpoints != nil
         let run: RunCheckpoints
         if let requested {
             run = try RunCheckpoints(run: path, steps: requested)
@@ -29,42 +28,15 @@ extension BranchDesign {
             run = try RunCheckpoints(run: path, newestOnly: false)
         }
         let recipe = run.recipe
-        let plan = try TrainingPlan(recipe, ranks: 1)
         let trunkBatch = recipe.training.globalBatch
+        let plan = try TrainingPlan(recipe, ranks: 1)
         let batches = try options.batchSizes(ofRunWithBatch: trunkBatch)
         let rule = try options.scalingRule(for: recipe.optimizer.name)
         let all = try Self.starts(of: run, plan, areNamed: requested != nil)
-        guard !all.isEmpty else {
-            throw .file(
-                .configuration, path, "has a learning rate of 0 after every checkpoint",
-                remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints")
-        }
-        let starts = all.filter { isNamed || $0.phase == .training }
-        guard let newest = starts.last else {
-            throw .file(
-                .configuration, path,
-                "has no checkpoint before its last one and before its rate decays",
-                remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints, "
-                    + "or give --checkpoints all to branch from the others")
-        }
-        let length = recipe.model.contextLength
-        guard let unit = Self.commonMultiple(batches) else {
-            throw .option(
-                "--batches", options.batchText,
-                "have a least common multiple above a billion sequences, so branches of equal "
-                    + "length would be too long",
-                remedy: "try 1,2,4,8")
-        }
-        let wanted =
-            options.tokens
-            ?? max(
-                newest.step * trunkBatch * length / Self.usualDivisor,
-                Self.usualSteps * (batches.last ?? trunkBatch) * length)
-        guard wanted <= Self.mostTokens else {
-            throw Failure.option(
-                "--tokens", wanted, "must be at most \(Self.mostTokens)", remedy: "try 100000")
-        }
-        let sequences = max(1, (wanted + unit * length - 1) / (unit * length)) * unit
+        let starts = try Self.starts(
+            among: all, areNamed: requested != nil || options.checkpoints != nil, path: path)
+        let sequences = try Self.sequences(
+            options, batches: batches, after: starts.last?.step ?? 0, of: recipe)
         // `??` would lose the type of the error.
         let dataPath: String
         if let given = options.data {
@@ -76,10 +48,60 @@ extension BranchDesign {
             run: FileSystem.absolute(RunFolder(path).path), dataPath: dataPath,
             dataFingerprint: run.checkpoints.last?.manifest.dataFingerprint ?? "", starts: starts,
             leftOut: all.map(\.step).filter { step in !starts.contains { $0.step == step } },
-            trunkBatch: trunkBatch, contextLength: length, batches: batches, rule: rule,
-            sequences: sequences, decays: options.decays,
+            trunkBatch: trunkBatch, contextLength: recipe.model.contextLength, batches: batches,
+            rule: rule, sequences: sequences, decays: options.decays,
             tolerance: options.tolerance ?? BranchOptions.usualTolerance,
             repeats: options.repeats ?? BranchOptions.usualRepeats)
+    }
+
+    /// Returns the sequences of a branch: those of the requested tokens, or of the default ones,
+    /// rounded up to a multiple of every batch.
+    ///
+    /// - Parameter step: the step of the newest checkpoint from which branches start.
+    private static func sequences(
+        _ options: BranchOptions, batches: [Int], after step: Int, of recipe: Recipe
+    ) throws(Failure) -> Int {
+        let (trunkBatch, length) = (recipe.training.globalBatch, recipe.model.contextLength)
+        guard let unit = commonMultiple(batches) else {
+            throw .option(
+                "--batches", options.batchText,
+                "have a least common multiple above a billion sequences, so branches of equal "
+                    + "length would be too long",
+                remedy: "try 1,2,4,8")
+        }
+        let wanted =
+            options.tokens
+            ?? max(
+                step * trunkBatch * length / usualDivisor,
+                usualSteps * (batches.last ?? trunkBatch) * length)
+        guard wanted <= mostTokens else {
+            throw Failure.option(
+                "--tokens", wanted, "must be at most \(mostTokens)", remedy: "try 100000")
+        }
+        return max(1, (wanted + unit * length - 1) / (unit * length)) * unit
+    }
+
+    /// Returns the checkpoints from which branches start: all that can, or, if the user named none,
+    /// those at which the run's rate has not decayed.
+    ///
+    /// - Throws: `Failure` (configuration) if there are none.
+    private static func starts(
+        among all: [Start], areNamed: Bool, path: String
+    ) throws(Failure) -> [Start] {
+        guard !all.isEmpty else {
+            throw .file(
+                .configuration, path, "has a learning rate of 0 after every checkpoint",
+                remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints")
+        }
+        let starts = all.filter { areNamed || $0.phase == .training }
+        guard !starts.isEmpty else {
+            throw .file(
+                .configuration, path,
+                "has no checkpoint before its last one and before its rate decays",
+                remedy: "train it with `--set checkpoint.keep=0`, which keeps earlier checkpoints, "
+                    + "or give --checkpoints all to branch from the others")
+        }
+        return starts
     }
 
     /// Returns the checkpoints from which branches can start. Checkpoints that were not named are

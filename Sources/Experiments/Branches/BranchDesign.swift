@@ -19,11 +19,11 @@ package struct BranchDesign: Sendable, Equatable {
 
     /// The phase of a run at a checkpoint.
     package enum Phase: String, Sendable {
-        /// Before the rate decays, or at its first steps.
+        /// The checkpoint is before the rate's decay, or among its first steps.
         case training
         /// The rate has decayed, which alone raises the critical batch.
         case decay
-        /// The last checkpoint, after which the run has no steps left.
+        /// The checkpoint is the last one, after which the run has no steps left.
         case end
     }
 

@@ -25,7 +25,8 @@ struct BranchTrainer {
 
     private var communicator: Communicator { job.communicator }
 
-    /// Trains a branch to its end; returns nil if a signal stopped it. Collective.
+    /// Trains a branch to its end; returns nil if a signal stopped it. Collective: every rank must
+    /// call this.
     ///
     /// - Parameter observe: receives the number of sequences after each step, and the step's loss.
     /// - Throws: `Failure` (bad data) if the run's checkpoint is not the one of the design.

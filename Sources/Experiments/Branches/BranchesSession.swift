@@ -31,7 +31,7 @@ package struct BranchesSession {
         case stopped
     }
 
-    /// Trains every branch that has no result yet. Collective.
+    /// Trains every branch that has no result yet. Collective: every rank must call this.
     package func run() throws(Failure) -> Outcome {
         let design = try agreedDesign()
         let input = try prepare(design)
@@ -78,7 +78,7 @@ package struct BranchesSession {
         return design
     }
 
-    /// Opens the data and resolves the plan of the run. Collective.
+    /// Opens the data and resolves the plan of the run. Collective: every rank must call this.
     private func prepare(_ design: BranchDesign) throws(Failure) -> TrainingInput {
         let run = RunFolder(design.run)
         let toml = try communicator.fromFirstRank { () throws(Failure) in
@@ -109,7 +109,7 @@ package struct BranchesSession {
     }
 
     /// Returns the branches that have no result yet; only the first rank has the results.
-    /// Collective.
+    /// Collective: every rank must call this.
     private func openPoints(
         _ design: BranchDesign, ended results: [BranchResult]
     ) throws(Failure) -> [BranchDesign.Point] {
@@ -164,7 +164,7 @@ package struct BranchesSession {
 
     // MARK: - Training
 
-    /// Trains branches; returns whether all have ended. Collective.
+    /// Trains branches; returns whether all have ended. Collective: every rank must call this.
     private func train(
         _ points: [BranchDesign.Point], _ design: BranchDesign, _ input: TrainingInput
     ) throws(Failure) -> Bool {

@@ -96,7 +96,7 @@ package struct CoordinatesSession {
     }
 
     /// Trains the models, writes a folder and returns the result; nil if a signal stopped the
-    /// session. Collective.
+    /// session. Collective: every rank must call this.
     package func run() throws(Failure) -> Coordinates? {
         // Only the first host needs the recipe.
         let text = try world.fromFirstRank { () throws(Failure) in

@@ -56,7 +56,7 @@ package struct LandscapeSession {
     }
 
     /// Measures the landscape and writes its folder; returns nil if a signal stopped it.
-    /// Collective.
+    /// Collective: every rank must call this.
     package func run() throws(Failure) -> (landscape: Landscape, folder: String)? {
         try communicator.agree { () throws(Failure) in try validate() }
         // Only the first host needs the run's folder.
@@ -121,7 +121,8 @@ package struct LandscapeSession {
         var explained: [Double] = []
     }
 
-    /// Returns the first rank's choice on all ranks; only the first rank has the path. Collective.
+    /// Returns the first rank's choice on all ranks; only the first rank has the path. Collective:
+    /// every rank must call this.
     private func onAllRanks(
         _ own: ChosenPlane?, parameterCount: Int
     ) throws(Failure) -> ChosenPlane {

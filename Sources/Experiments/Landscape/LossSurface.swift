@@ -10,7 +10,8 @@ package struct LossSurface: Sendable {
     /// The losses by the numbers of the points; some may not be finite.
     package let losses: [Double]
 
-    /// Measures the losses; returns nil if a signal asked a rank to stop. Collective.
+    /// Measures the losses; returns nil if a signal asked a rank to stop. Collective: every rank
+    /// must call this.
     ///
     /// Each point is measured by a single rank with its own copy of the parameters, so the values
     /// are the same on any number of ranks.
@@ -69,7 +70,7 @@ extension Job {
 }
 
 /// Divides numbered pieces of work among ranks and gathers their results on all of them.
-/// Collective.
+/// Collective: every rank must call this.
 ///
 /// - Parameter progress: receives the number of pieces that this rank has measured.
 /// - Returns: the results in order; nil if a signal asked a rank to stop.

@@ -8,12 +8,11 @@ package struct ParameterPath {
     package let count: Int
     /// A function that copies a tensor of a point into a buffer of its size.
     package let copy:
-        (_ point: Int, _ tensor: NamedTensor, _ into: UnsafeMutablePointer<Float>) throws(Failure)
-            -> Void
+        (_ point: Int, _ tensor: NamedTensor, _ into: Buffer<Float>) throws(Failure) -> Void
 
     package init(
         layout: ArenaLayout, count: Int,
-        copy: @escaping (Int, NamedTensor, UnsafeMutablePointer<Float>) throws(Failure) -> Void
+        copy: @escaping (Int, NamedTensor, Buffer<Float>) throws(Failure) -> Void
     ) {
         self.layout = layout
         self.count = count
@@ -26,12 +25,11 @@ package struct ParameterPath {
         for tensor in layout.tensors {
             let differences = (0..<count).map { _ in Buffer<Float>(count: tensor.count) }
             for point in 0..<count {
-                try copyDifference(point, tensor, from: origin, into: differences[point].base)
+                try copyDifference(point, tensor, from: origin, into: differences[point])
             }
             for i in 0..<count {
                 for j in 0...i {
-                    products[i][j] += innerProduct(
-                        differences[i].base, differences[j].base, count: tensor.count)
+                    products[i][j] += innerProduct(differences[i], differences[j])
                 }
             }
         }
@@ -49,13 +47,10 @@ package struct ParameterPath {
         for tensor in layout.tensors {
             let difference = Buffer<Float>(count: tensor.count)
             for point in 0..<count {
-                try copyDifference(point, tensor, from: plane.origin, into: difference.base)
-                func part(_ other: UnsafePointer<Float>) -> Double {
-                    innerProduct(difference.base, other, count: tensor.count)
-                }
-                parts[point].first += part(plane.first.base + tensor.offset)
-                parts[point].second += part(plane.second.base + tensor.offset)
-                total += part(difference.base)
+                try copyDifference(point, tensor, from: plane.origin, into: difference)
+                parts[point].first += innerProduct(difference, plane.first.vector(tensor))
+                parts[point].second += innerProduct(difference, plane.second.vector(tensor))
+                total += innerProduct(difference, difference)
             }
         }
         let coordinates = plane.coordinates(of: parts)
@@ -74,20 +69,15 @@ package struct ParameterPath {
         let directions = weights.map { _ in Buffer<Float>(count: layout.count) }
         for tensor in layout.tensors {
             let difference = Buffer<Float>(count: tensor.count)
-            var sums = weights.map { _ in [Double](repeating: 0, count: tensor.count) }
+            let sums = weights.map { _ in Buffer<Double>(count: tensor.count) }
             for point in 0..<count {
-                try copyDifference(point, tensor, from: origin, into: difference.base)
-                for k in weights.indices {
-                    let weight = weights[k][point]
-                    for index in 0..<tensor.count {
-                        sums[k][index] += weight * Double(difference.base[index])
-                    }
+                try copyDifference(point, tensor, from: origin, into: difference)
+                for (weights, sum) in zip(weights, sums) {
+                    sum.add(weights[point], times: difference)
                 }
             }
-            for k in weights.indices {
-                for index in 0..<tensor.count {
-                    directions[k].base[tensor.offset + index] = Float(sums[k][index])
-                }
+            for (direction, sum) in zip(directions, sums) {
+                direction.fill(rounding: sum, from: tensor.offset)
             }
         }
         return directions
@@ -95,10 +85,9 @@ package struct ParameterPath {
 
     private func copyDifference(
         _ point: Int, _ tensor: NamedTensor, from origin: Buffer<Float>,
-        into values: UnsafeMutablePointer<Float>
+        into values: Buffer<Float>
     ) throws(Failure) {
         try copy(point, tensor, values)
-        let base = origin.base + tensor.offset
-        for index in 0..<tensor.count { values[index] -= base[index] }
+        values.subtract(origin.vector(tensor))
     }
 }

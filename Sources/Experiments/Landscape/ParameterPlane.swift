@@ -18,22 +18,13 @@ package struct ParameterPlane: Sendable {
 
     /// Copies the parameters at a position on the plane into a buffer of the same size.
     package func copy(x: Double, y: Double, into parameters: Buffer<Float>) {
-        precondition(parameters.count == origin.count, "the buffer must be as long as the origin")
-        let (x, y) = (Float(x), Float(y))
-        let (from, along, across, to) = (origin.base, first.base, second.base, parameters.base)
-        for index in 0..<origin.count {
-            to[index] = from[index].addingProduct(x, along[index]).addingProduct(y, across[index])
-        }
+        parameters.fill(
+            from: origin, movedBy: Float(x), along: first, andBy: Float(y), along: second)
     }
 
     /// The inner products of the directions.
     private var products: (xx: Double, xy: Double, yy: Double) {
-        let count = first.count
-        return (
-            innerProduct(first.base, first.base, count: count),
-            innerProduct(first.base, second.base, count: count),
-            innerProduct(second.base, second.base, count: count)
-        )
+        (innerProduct(first, first), innerProduct(first, second), innerProduct(second, second))
     }
 
     /// Returns the coordinates of the points on the plane that are nearest to other points, from

@@ -36,7 +36,7 @@ package struct RangeTestSession {
     }
 
     /// Runs the test and returns its result, the same on all ranks; nil if a signal stopped it.
-    /// Collective.
+    /// Collective: every rank must call this.
     ///
     /// - Throws: `Failure` before any step is taken if a part of the request is invalid.
     package func run() throws(Failure) -> RangeTestResult? {
@@ -179,7 +179,7 @@ package struct RangeTestSession {
     }
 
     /// Writes the new recipe and returns its rates on the first rank; nil if none was requested.
-    /// Collective.
+    /// Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (bad data) if no rate was found; (configuration) if the recipe is
     ///   invalid with that rate.

@@ -3,7 +3,7 @@ import Training
 
 extension Job {
     /// Takes the probes of a search and returns it finished; nil if a signal stopped it.
-    /// Collective.
+    /// Collective: every rank must call this.
     func probe(
         _ search: RateSearch, _ runner: StepRunner, _ batches: StepRunner.Batches
     ) throws(Failure) -> RateSearch? {

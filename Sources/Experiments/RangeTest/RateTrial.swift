@@ -13,7 +13,8 @@ package protocol RateTrial: Sendable {
 }
 
 extension StepRunner {
-    /// Takes the steps of a trial and restores the state bit for bit. Collective.
+    /// Takes the steps of a trial and restores the state bit for bit. Collective: every rank must
+    /// call this.
     ///
     /// - Parameters:
     ///   - observe: receives the trial after each step.

@@ -43,7 +43,8 @@ struct RegimeRun {
     /// Whether the run ended early because too many steps in a row were not finite.
     let hasDiverged: Bool
 
-    /// Trains a plan and returns the run, or nil if a signal stopped it. Collective.
+    /// Trains a plan and returns the run, or nil if a signal stopped it. Collective: every rank
+    /// must call this.
     static func train(
         _ regime: Regime, _ input: TrainingInput, in job: Job, engine: ComputeEngine
     ) throws(Failure) -> RegimeRun? {
@@ -94,7 +95,8 @@ struct RegimeRun {
                 snapshots: snapshots, clippedSteps: clippedSteps, hasDiverged: hasDiverged)
     }
 
-    /// Returns the loss as the optimizer sees it after a step. Collective.
+    /// Returns the loss as the optimizer sees it after a step. Collective: every rank must call
+    /// this.
     private static func view(
         _ runner: StepRunner, _ plan: TrainingPlan, _ learningRate: Double, in job: Job
     ) throws(Failure) -> OptimizerView {

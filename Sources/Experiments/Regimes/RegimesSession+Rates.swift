@@ -9,7 +9,7 @@ extension RegimesSession {
     private static let lackingPart = 0.5
 
     /// Announces the work and its time, and searches for the rates unless they are given; returns
-    /// nil if a signal stopped the search. Collective.
+    /// nil if a signal stopped the search. Collective: every rank must call this.
     func findRates(
         _ input: TrainingInput, isGiven: Bool, _ engine: ComputeEngine
     ) throws(Failure) -> RateSearch? {

@@ -40,7 +40,7 @@ package struct RegimesSession {
     }
 
     /// Trains the runs, measures them and writes a folder; returns nil if a signal stopped the
-    /// session. Collective.
+    /// session. Collective: every rank must call this.
     package func run() throws(Failure) -> Regimes? {
         var (recipe, given) = try readRecipe()
         let input = try job.prepare(recipe, dataPath: dataPath)
@@ -67,7 +67,7 @@ package struct RegimesSession {
     // MARK: - Preparation
 
     /// Reads the recipe and the rates that --rates gives, and checks the options. If rates are
-    /// given, the recipe gets the good one. Collective.
+    /// given, the recipe gets the good one. Collective: every rank must call this.
     private func readRecipe() throws(Failure) -> (recipe: Recipe, given: [Double]?) {
         // Only the first host needs the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in
@@ -93,7 +93,7 @@ package struct RegimesSession {
     }
 
     /// Returns the plans of the runs at the given rates, or otherwise at those that the search
-    /// found. Collective.
+    /// found. Collective: every rank must call this.
     private func plans(
         _ recipe: Recipe, given: [Double]?, search: RateSearch, _ plan: TrainingPlan
     ) throws(Failure) -> [TrainingPlan] {
@@ -128,7 +128,8 @@ package struct RegimesSession {
 
     // MARK: - Runs
 
-    /// Trains one run after another; returns nil if a signal stopped one. Collective.
+    /// Trains one run after another; returns nil if a signal stopped one. Collective: every rank
+    /// must call this.
     ///
     /// - Throws: `Failure` (configuration) if all runs diverge.
     private func train(
@@ -155,7 +156,7 @@ package struct RegimesSession {
     // MARK: - Measurements
 
     /// Measures the sharpness along the runs and the losses around their paths; returns nil if a
-    /// signal stopped the measurements. Collective.
+    /// signal stopped the measurements. Collective: every rank must call this.
     ///
     /// - Parameter search: the search that found the rates; nil if they were given.
     private func measure(
@@ -181,7 +182,7 @@ package struct RegimesSession {
         let points = runs.flatMap(\.snapshots).map(\.parameters)
         let path = ParameterPath(layout: loss.layout.arena, count: points.count) {
             (point, tensor, values) throws(Failure) in
-            values.update(from: points[point].base + tensor.offset, count: tensor.count)
+            values.base.update(from: points[point].base + tensor.offset, count: tensor.count)
         }
         // All runs start from the same parameters.
         let origin = points[0]

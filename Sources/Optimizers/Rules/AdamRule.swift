@@ -16,24 +16,22 @@ struct AdamRule: UpdateRule {
     var states: [Optimizer.State] { moments.states }
 
     func writeStepFactors(
-        times shared: Double, from stateStart: Int,
-        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars
+        times shared: Double, state: Range<Int>, into factors: Vector, _ scalars: StepScalars
     ) {
         moments.writeStepFactors(
-            times: shared, from: stateStart, into: factors, scalars, configuration)
+            times: shared, state: state, into: factors, scalars, configuration)
     }
 
     var stableProduct: Double { configuration.stableProductOfMean }
 
     func update(_ part: ArenaPart, _ scalars: StepScalars) {
-        let isDecoupled = configuration.name == .adamw
+        let isDecoupled = configuration.name.decouplesDecay
         adam(
             AdamCoefficients(
                 configuration, scalars, coupledDecay: isDecoupled ? 0 : Float(scalars.weightDecay),
                 kept: isDecoupled ? Float(1 - scalars.learningRate * scalars.weightDecay) : 1),
             parameters: part.parameters, gradients: part.gradients,
-            means: moments.mean.base + part.stateStart,
-            squares: moments.square.base + part.stateStart, count: part.count)
+            means: moments.mean.vector(part.state), squares: moments.square.vector(part.state))
     }
 }
 
@@ -56,16 +54,16 @@ struct Moments: Sendable {
 
     /// Writes the factors of Adam's step. Each is `shared` before the first step.
     func writeStepFactors(
-        times shared: Double, from start: Int, into factors: UnsafeMutableBufferPointer<Float>,
-        _ scalars: StepScalars, _ configuration: OptimizerConfiguration
+        times shared: Double, state: Range<Int>, into factors: Vector, _ scalars: StepScalars,
+        _ configuration: OptimizerConfiguration
     ) {
         guard scalars.step > 0 else {
-            factors.update(repeating: Float(shared))
+            factors.elements.update(repeating: Float(shared))
             return
         }
         let corrections = AdamCorrections(configuration, step: scalars.step)
         writeAdamFactors(
-            into: factors, squares: square.base + start, shared: shared,
+            into: factors, squares: square.vector(state), shared: shared,
             corrections: (corrections.mean, corrections.square),
             epsilon: configuration.epsilon * scalars.epsilonFactor)
     }

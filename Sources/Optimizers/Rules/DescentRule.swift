@@ -31,8 +31,8 @@ struct DescentRule: UpdateRule {
         let weightDecay = Float(scalars.weightDecay * scalars.trust)
         guard let buffer else {
             descend(
-                parameters: part.parameters, gradients: part.gradients, count: part.count,
-                rate: rate, scale: scale, weightDecay: weightDecay)
+                parameters: part.parameters, gradients: part.gradients, rate: rate, scale: scale,
+                weightDecay: weightDecay)
             return
         }
         // The first momentum is the gradient itself, whatever the dampening.
@@ -45,6 +45,6 @@ struct DescentRule: UpdateRule {
                 admitted: isFirst ? 1 : Float(1 - configuration.dampening),
                 nesterov: configuration.nesterov),
             parameters: part.parameters, gradients: part.gradients,
-            buffer: buffer.base + part.stateStart, count: part.count)
+            buffer: buffer.vector(part.state))
     }
 }

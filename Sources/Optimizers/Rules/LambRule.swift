@@ -15,11 +15,10 @@ struct LambRule: UpdateRule {
     var states: [Optimizer.State] { moments.states }
 
     func writeStepFactors(
-        times shared: Double, from stateStart: Int,
-        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars
+        times shared: Double, state: Range<Int>, into factors: Vector, _ scalars: StepScalars
     ) {
         moments.writeStepFactors(
-            times: shared, from: stateStart, into: factors, scalars, configuration)
+            times: shared, state: state, into: factors, scalars, configuration)
     }
 
     var stableProduct: Double { configuration.stableProductOfMean }
@@ -28,8 +27,7 @@ struct LambRule: UpdateRule {
         advanceLamb(
             coefficients(scalars), weightDecay: Float(scalars.weightDecay),
             parameters: part.parameters, gradients: part.gradients,
-            means: moments.mean.base + part.stateStart,
-            squares: moments.square.base + part.stateStart, count: part.count)
+            means: moments.mean.vector(part.state), squares: moments.square.vector(part.state))
     }
 
     func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double {
@@ -40,8 +38,7 @@ struct LambRule: UpdateRule {
         moveByLamb(
             coefficients(scalars), weightDecay: Float(scalars.weightDecay),
             rate: Float(-scalars.learningRate * scalars.trust), parameters: part.parameters,
-            means: moments.mean.base + part.stateStart,
-            squares: moments.square.base + part.stateStart, count: part.count)
+            means: moments.mean.vector(part.state), squares: moments.square.vector(part.state))
     }
 
     /// Returns the coefficients of the direction, which has a rate of 1.

@@ -21,8 +21,8 @@ struct LarsRule: UpdateRule {
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {
         (
-            SumOfSquares.of(part.parameters, count: part.count),
-            SumOfSquares.of(part.gradients, count: part.count)
+            SumOfSquares.of(part.parameters.base, count: part.parameters.count),
+            SumOfSquares.of(part.gradients.base, count: part.gradients.count)
         )
     }
 

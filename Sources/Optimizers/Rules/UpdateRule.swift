@@ -28,10 +28,9 @@ protocol UpdateRule: Sendable {
     ///
     /// - Parameters:
     ///   - shared: a factor of all elements: the rate and the trust ratio.
-    ///   - stateStart: the place of the first element in the buffers of state.
+    ///   - state: the range of the elements in the buffers of state.
     func writeStepFactors(
-        times shared: Double, from stateStart: Int,
-        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars)
+        times shared: Double, state: Range<Int>, into factors: Vector, _ scalars: StepScalars)
 
     /// The product of the rate and the largest eigenvalue of the Hessian above which the rule
     /// diverges on a quadratic loss, with fixed factors.
@@ -48,14 +47,13 @@ func updateRule(for configuration: OptimizerConfiguration, count: Int) -> any Up
     }
 }
 
-/// A contiguous part of the arena that lies in one run.
+/// A contiguous part of the arena that lies in one run. The number of its elements is a multiple of
+/// `ArenaLayout.alignment`.
 struct ArenaPart {
-    let parameters: UnsafeMutablePointer<Float>
-    let gradients: UnsafePointer<Float>
-    /// The place of the part's first element in the buffers of state.
-    let stateStart: Int
-    /// The number of elements, a multiple of `ArenaLayout.alignment`.
-    let count: Int
+    let parameters: Vector
+    let gradients: Vector
+    /// The range of the part's elements in the buffers of state.
+    let state: Range<Int>
 }
 
 /// The scalars of one step for one run, in double.
@@ -74,10 +72,9 @@ struct StepScalars {
 
 extension UpdateRule {
     func writeStepFactors(
-        times shared: Double, from stateStart: Int,
-        into factors: UnsafeMutableBufferPointer<Float>, _ scalars: StepScalars
+        times shared: Double, state: Range<Int>, into factors: Vector, _ scalars: StepScalars
     ) {
-        factors.update(repeating: Float(shared))
+        factors.elements.update(repeating: Float(shared))
     }
 
     func measure(_ part: ArenaPart, _ scalars: StepScalars) -> NormSums {

@@ -20,11 +20,12 @@ extension Optimizer {
         factors.elements.update(repeating: 0)
         shard.forEachPiece(of: 0..<count) { owned, start in
             forEachOverlap(of: owned, with: ranges) { index, part in
-                let stateStart = start + part.lowerBound - owned.lowerBound
+                let place = start + part.lowerBound - owned.lowerBound
                 let scalars = scalars(runs[index], gradientScale: 1)
                 rule.writeStepFactors(
-                    times: scalars.learningRate * (trust?[index] ?? 1), from: stateStart,
-                    into: UnsafeMutableBufferPointer(rebasing: factors.elements[part]), scalars)
+                    times: scalars.learningRate * (trust?[index] ?? 1),
+                    state: place..<place + part.count,
+                    into: factors.vector(part), scalars)
             }
         }
     }

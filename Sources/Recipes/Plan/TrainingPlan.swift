@@ -40,11 +40,7 @@ package struct TrainingPlan: Sendable {
         recipe.reduction.lanes = lanes.laneCount
         recipe.training.microBatch = lanes.microBatch
         recipe.scaling.baseBatch = rate.baseBatch
-        if rate.rule == .noiseScale {
-            recipe.scaling.noiseExponent =
-                recipe.scaling.noiseExponent
-                ?? NoiseScaleRule.exponent(for: recipe.optimizer.name)
-        }
+        recipe.scaling.settle(for: recipe.optimizer)
         let name = recipe.schedule.name
         if name != .sequence {
             recipe.schedule.warmupSteps = recipe.schedule.warmupSteps(

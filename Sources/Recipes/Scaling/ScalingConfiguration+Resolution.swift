@@ -36,6 +36,11 @@ extension ScalingConfiguration {
             optimizer: scaled)
     }
 
+    /// Sets unset keys to the values that the rule uses.
+    mutating func settle(for optimizer: OptimizerConfiguration) {
+        rule.definition.init(self).settle(&self, for: optimizer)
+    }
+
     /// The rule and its numbers, as the plan shows them.
     package var title: String { rule.definition.init(self).title(rule.rawValue) }
 
@@ -49,18 +54,21 @@ extension ScalingConfiguration {
 
     /// Checks that the optimizer has the betas and the decay that `[scaling]` changes.
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
+        typealias Names = OptimizerConfiguration.Name
         try require(
-            name.traits.isAdam || !rule.scalesBetas,
+            name.takes(.betas) || !rule.scalesBetas,
             or: .key(
                 "[scaling] rule", "\"\(rule.rawValue)\"",
                 "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
-                remedy: "set name = \"adamw\", \"adam\" or \"lamb\", or rule = \"linear\""))
+                remedy: "set \(Names.setting { $0.keys.contains(.betas) }), or rule = \"linear\""))
         try require(
-            name == .adamw || weightDecay != .timescale,
+            name.decouplesDecay || weightDecay != .timescale,
             or: .key(
                 "[scaling] weight_decay", "\"\(weightDecay.rawValue)\"",
                 "keeps the timescale of AdamW's decay, but [optimizer] name = \"\(name.rawValue)\" has "
-                    + "none", remedy: "set name = \"adamw\", or weight_decay = \"kept\""))
+                    + "none",
+                remedy: "set \(Names.setting(where: \.decouplesDecay)), or weight_decay = \"kept\"")
+        )
     }
 
     /// Checks that the optimizer can take the scaled values, which overflow if the batches are too

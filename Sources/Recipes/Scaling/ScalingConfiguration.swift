@@ -7,19 +7,6 @@ import Support
 /// `noise_scale`. All rules except `formula` change nothing if B equals B0. Ranks, threads and
 /// hosts have no effect.
 package struct ScalingConfiguration: Sendable, Equatable {
-    /// The rules by their names in recipes; `definition` is the type that defines each of them.
-    package enum Rule: String, NamedChoice {
-        case linear
-        case sqrt
-        case none
-        case power
-        case adamSDE = "adam-sde"
-        case beta2HalfLife = "beta2-half-life"
-        case noiseScale = "noise-scale"
-        case surge
-        case formula
-    }
-
     /// The ways to scale `weight_decay`, by their names in recipes.
     package enum WeightDecay: String, NamedChoice {
         /// The weight decay is unchanged.

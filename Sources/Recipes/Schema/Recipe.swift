@@ -108,12 +108,14 @@ package struct Recipe: Sendable, Equatable {
                     + "make heads of \(model.headWidth)",
                 remedy: "use an even width per head, or precision = \"fp32\""))
         try require(
-            model.parametrization == .standard || optimizer.name == .adamw,
+            model.parametrization == .standard || optimizer.name.traits.hasParametrizedRates,
             or: .key(
                 "[model] parametrization", "\"\(model.parametrization.rawValue)\"",
                 "has rates for AdamW's update, but [optimizer] name = "
                     + "\"\(optimizer.name.rawValue)\"",
-                remedy: "set name = \"adamw\", with weight_decay = 0 for Adam's update, or "
+                remedy: "set "
+                    + OptimizerConfiguration.Name.setting(where: \.hasParametrizedRates)
+                    + ", with weight_decay = 0 for Adam's update, or "
                     + "parametrization = \"standard\""))
         let tokens =
             Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)

@@ -132,7 +132,8 @@ extension SweepFolder {
                 return (member: member, analysis: try Analysis(points, settings: settings))
             } catch { throw error.inFile(self.ledger) }
         }
-        let outlook = try outlook(specification, plan, schedule, results, analyses[0].analysis)
+        let outlook = try outlook(
+            after: analyses[0].analysis, of: results, specification, plan: plan, schedule: schedule)
         let durations = try ledger.durations(results)
         let isGrid = plan == nil && !schedule.openPoints(results).isEmpty
         for index in analyses.indices {

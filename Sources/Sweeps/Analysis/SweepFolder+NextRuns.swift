@@ -21,8 +21,8 @@ extension SweepFolder {
     ///
     /// - Parameter plan: the plan of a planned sweep; nil for a grid.
     func outlook(
-        _ specification: SweepSpecification, _ plan: SweepPlan?, _ schedule: SweepSchedule,
-        _ results: [PointResult], _ analysis: Analysis
+        after analysis: Analysis, of results: [PointResult], _ specification: SweepSpecification,
+        plan: SweepPlan?, schedule: SweepSchedule
     ) throws(Failure) -> SweepOutlook? {
         guard !specification.hasSizes else { return nil }
         // A budget may have ended in the middle of a round that was not needed.

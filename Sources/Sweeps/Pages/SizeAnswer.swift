@@ -10,7 +10,7 @@ package struct SizeAnswer: Sendable, Equatable {
     package let kind: Verdict.Kind
     /// The sentence that states the findings.
     package let finding: String
-    /// The sentence that states the open questions with a best guess, or else the trend.
+    /// The sentence that states the open questions with a best guess, otherwise the trend.
     package let outlook: String
 
     /// Creates the answer of an analysis.

@@ -124,7 +124,8 @@ struct SizeReport {
 
     // MARK: - Charts
 
-    /// The loss of each model against the rate. The best rates are in line if a rate transfers.
+    /// Returns a chart of each model's loss against the rate. The best rates are in line if a rate
+    /// transfers.
     private func lossChart(_ transfer: SizeTransfer) -> LineChart {
         let analysis = transfer.analysis
         let series = zip(analysis.models, analysis.optima).enumerated().map { index, pair in

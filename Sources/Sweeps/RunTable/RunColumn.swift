@@ -123,7 +123,7 @@ struct RunHeader {
             let names = required.flatMap { $0.names.prefix(3) }
             throw .file(
                 .badData, path,
-                "line \(row.line): the header has no column \(Self.alternatives(names))",
+                "line \(row.line): the header has no column \(Format.alternatives(names))",
                 remedy:
                     "add it, or rename the column that holds it, with commas, semicolons or tabs "
                     + "between columns")
@@ -139,10 +139,5 @@ struct RunHeader {
         return
             "The column \(loss.title) is taken for the validation loss. If it holds the training "
             + "loss, the verdicts are about the training loss; otherwise, name it validation_loss."
-    }
-
-    private static func alternatives(_ names: [String]) -> String {
-        guard let last = names.last, names.count > 1 else { return names.first ?? "" }
-        return names.dropLast().joined(separator: ", ") + " or " + last
     }
 }

@@ -35,8 +35,8 @@ struct PointTrainer {
         let seconds: Double?
     }
 
-    /// Trains a point to its end, from its newest checkpoint if it has one. Collective over the
-    /// group.
+    /// Trains a point to its end, from its newest checkpoint if it has one. Collective: every rank
+    /// of the group must call this.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
         let start = MonotonicClock.nanoseconds
         let recipe = try group.agree { () throws(Failure) in try specification.recipe(for: point) }

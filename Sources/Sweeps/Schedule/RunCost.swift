@@ -17,7 +17,7 @@ package struct RunCost: Sendable, Equatable {
     private static let measuredChunks = 8
     private static let measuredEvaluations = 3
 
-    /// Measures the cost of a training. Collective.
+    /// Measures the cost of a training. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` if MPI fails.
     static func measure(

@@ -55,7 +55,7 @@ package struct SweepEstimate: Sendable, Equatable {
 
 extension SweepSession {
     /// Returns the expected duration of the remaining runs. All groups measure a few steps of each
-    /// batch at the same time. Collective.
+    /// batch at the same time. Collective: every rank must call this.
     package func estimate() throws(Failure) -> SweepEstimate {
         let (input, groups) = try world.agree { () throws(Failure) in
             let input = try readInput()

@@ -43,7 +43,7 @@ package struct SweepSession {
         folder = SweepFolder(sweepPath)
     }
 
-    /// Trains every point that has no result yet. Collective.
+    /// Trains every point that has no result yet. Collective: every rank must call this.
     package func run() throws(Failure) -> SweepOutcome {
         if resumes { try requireSharedFolder() }
         let input = try world.agree { () throws(Failure) in try readInput() }
@@ -85,7 +85,8 @@ package struct SweepSession {
 
     // MARK: - Set-up
 
-    /// Checks that every host sees the sweep's folder, to which the groups write. Collective.
+    /// Checks that every host sees the sweep's folder, to which the groups write. Collective: every
+    /// rank must call this.
     ///
     /// - Throws: `Failure` (configuration) if only the first rank's host sees it.
     private func requireSharedFolder() throws(Failure) {
@@ -309,7 +310,7 @@ package struct SweepSession {
     }
 
     /// Returns the next assignment of the group, which its first rank takes from the ledger. A
-    /// signal to one rank stops all groups. Collective over the group.
+    /// signal to one rank stops all groups. Collective: every rank of the group must call this.
     private func nextAssignment(
         _ ledger: SweepLedger, _ group: Communicator, _ progress: SweepProgress
     ) throws(Failure) -> Assignment {

@@ -76,7 +76,7 @@ package struct Evaluator {
     /// The size of the evaluator's memory in bytes.
     var bytes: Int { loader.bytes }
 
-    /// Returns the loss over the windows. Collective.
+    /// Returns the loss over the windows. Collective: every rank must call this.
     ///
     /// - Parameter job: the job that shows a progress line; nil for none.
     package func run(

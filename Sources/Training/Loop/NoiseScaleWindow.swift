@@ -13,7 +13,7 @@ package enum NoiseScale: Sendable, Equatable {
 
 /// The average of the last steps' estimates of the gradient's noise.
 ///
-/// S and |G|^2 are averaged separately and divided afterwards, because a single step's ratio is
+/// S and |G|^2 are averaged separately and divided afterward, because a single step's ratio is
 /// biased and becomes infinite if noise makes |G|^2 zero. A jackknife over blocks of steps gives
 /// the interval.
 package struct NoiseScaleWindow {

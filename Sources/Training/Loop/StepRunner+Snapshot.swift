@@ -13,7 +13,7 @@ package struct TrainingSnapshot: Sendable {
 }
 
 extension StepRunner {
-    /// Returns a copy of the state. Collective.
+    /// Returns a copy of the state. Collective: every rank must call this.
     package func snapshot() throws(Failure) -> TrainingSnapshot {
         // Other ranks may still write parameters in shared memory.
         try communicator.barrier()
@@ -24,7 +24,7 @@ extension StepRunner {
             optimizerStep: state.optimizer.step, step: state.step, nonFinite: state.nonFinite)
     }
 
-    /// Restores a copy of the state. Collective.
+    /// Restores a copy of the state. Collective: every rank must call this.
     package func restore(_ snapshot: TrainingSnapshot) throws(Failure) {
         // Other ranks may still read parameters in shared memory. All ranks write the same values.
         try communicator.barrier()
@@ -43,7 +43,8 @@ extension StepRunner {
         try communicator.barrier()
     }
 
-    /// Fills the state from a run's checkpoint; returns its step. Collective.
+    /// Fills the state from a run's checkpoint; returns its step. Collective: every rank must call
+    /// this.
     ///
     /// - Throws: `Failure` (configuration) if the run's model or optimizer differs from the
     ///   recipe's; (missing input) if there is no run or no such checkpoint.

@@ -80,7 +80,7 @@ package final class StepRunner {
             training: true, precision: recipe.training.precision,
             recomputes: recipe.training.recompute, engine: engine)
         traceBytes = trace?.recorder.bytes ?? 0
-        tracer = trace.map { [model] in StepTracer($0.recorder, layout: model.layout) }
+        tracer = trace.map { [model] in StepTracer($0, layout: model.layout) }
         let layout = model.layout.arena
         if recipe.reduction.balance == .auto {
             let choice = LaneBalancer(tree: plan.lanes.tree, ranks: communicator.size)
@@ -106,7 +106,8 @@ package final class StepRunner {
     /// remedy; nil if there is none.
     package var reductionNotice: String? { reducer.notice }
 
-    /// Returns the memory that ranks have resident after a step. Collective.
+    /// Returns the memory that ranks have resident after a step. Collective: every rank must call
+    /// this.
     ///
     /// - Parameters:
     ///   - batchBytes: the memory of the batches.
@@ -135,10 +136,12 @@ package final class StepRunner {
             own: own, program: program, peerBytes: peerBytes, communicator: communicator)
     }
 
-    /// Frees shared memory; no method may be called afterwards. Collective.
+    /// Frees shared memory; no method may be called afterward. Collective: every rank must call
+    /// this.
     package func free() throws(Failure) { try reducer.free() }
 
-    /// Initializes the parameters on rank 0 and sends them to the other ranks. Collective.
+    /// Initializes the parameters on rank 0 and sends them to the other ranks. Collective: every
+    /// rank must call this.
     package func initialize() throws(Failure) {
         if communicator.rank == 0 {
             model.layout.initialize(state.parameters.values, seed: plan.recipe.training.seed)
@@ -148,7 +151,7 @@ package final class StepRunner {
         state.average?.add(state.parameters, step: 1, engine: engine)
     }
 
-    /// Takes a step. Collective.
+    /// Takes a step. Collective: every rank must call this.
     ///
     /// - Parameters:
     ///   - learningRate: the step's rate, the same on all ranks; nil for the rate of the schedule.

@@ -61,19 +61,21 @@ package final class Trainer {
     /// Whether the run must end because too many consecutive steps had no finite loss or gradient.
     package var hasDiverged: Bool { state.nonFinite.isHopeless }
 
-    /// Frees shared memory; no method may be called afterwards. Collective.
+    /// Frees shared memory; no method may be called afterward. Collective: every rank must call
+    /// this.
     package func free() throws(Failure) { try runner.free() }
 
     var model: GPT { runner.model }
     var state: TrainingState { runner.state }
 
-    /// Returns the memory that ranks will have resident. Collective.
+    /// Returns the memory that ranks will have resident. Collective: every rank must call this.
     package func memory() throws(Failure) -> MemoryPlan {
         try runner.memory(
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
     }
 
-    /// Starts a new run with new parameters, which rank 0 initializes. Collective.
+    /// Starts a new run with new parameters, which rank 0 initializes. Collective: every rank must
+    /// call this.
     package func start() throws(Failure) {
         try runner.initialize()
         try checkpoints.compareParameters(of: state)
@@ -81,7 +83,7 @@ package final class Trainer {
     }
 
     /// Resumes from the newest whole checkpoint, or from the start if none was ever written;
-    /// returns the step. Collective.
+    /// returns the step. Collective: every rank must call this.
     package func resume() throws(Failure) -> Int {
         let isLoaded = try checkpoints.load(into: state)
         if !isLoaded { try runner.initialize() }
@@ -156,7 +158,8 @@ package final class Trainer {
         best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
     }
 
-    /// Checks that a run that took all its steps ended with finite numbers. Collective.
+    /// Checks that a run that took all its steps ended with finite numbers. Collective: every rank
+    /// must call this.
     ///
     /// - Throws: `Failure` (configuration) on all ranks if the loss or the last state is not
     ///   finite.
@@ -184,7 +187,8 @@ package final class Trainer {
         }
     }
 
-    /// Returns a clause that names the newest good checkpoint. Collective.
+    /// Returns a clause that names the newest good checkpoint. Collective: every rank must call
+    /// this.
     private func goodCheckpointText() throws(Failure) -> String {
         try checkpoints.newestGoodStep().map { "the newest good checkpoint is that of step \($0)" }
             ?? "the run has no good checkpoint"

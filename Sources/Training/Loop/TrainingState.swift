@@ -61,9 +61,7 @@ package final class ParameterAverage {
         let count = average.count
         engine.team.forEach(SumOfSquares.blockCount(count)) { block, _ in
             let range = SumOfSquares.range(ofBlock: block, count: count)
-            moveToward(
-                new.values.base + range.lowerBound, average.base + range.lowerBound,
-                count: range.count, weight: weight)
+            moveToward(new.values.vector(range), average.vector(range), weight: weight)
             parameters.round(range)
         }
     }

@@ -42,7 +42,8 @@ package struct MachineFacts: Sendable, Equatable {
             yields: ranksYield, build: try digestOfThisProgram(), networks: HostNetworks.list)
     }
 
-    /// Returns the facts of all ranks, in the order of the ranks. Collective.
+    /// Returns the facts of all ranks, in the order of the ranks. Collective: every rank must call
+    /// this.
     package static func gather(
         threads: Int, communicator: Communicator
     ) throws(Failure) -> [MachineFacts] {

@@ -71,7 +71,7 @@ package struct ResidentMemory: Sendable {
         return ResidentMemory(own: bytes("RssAnon:") + bytes("RssShmem:"), files: bytes("RssFile:"))
     }
 
-    /// Returns the peak memory of any rank so far, in bytes. Collective.
+    /// Returns the peak memory of any rank so far, in bytes. Collective: every rank must call this.
     package static func peak(of communicator: Communicator) throws(Failure) -> Int {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)

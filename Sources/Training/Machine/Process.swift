@@ -19,7 +19,7 @@ package func shellQuoted(_ word: String) -> String {
 
 extension Communicator {
     /// Checks that all ranks run the same build, because different builds may give different bits.
-    /// Collective.
+    /// Collective: every rank must call this.
     ///
     /// - Throws: `Failure` on all ranks: (configuration) if ranks differ, and names them; (I/O) if
     ///   a program cannot read its own file.

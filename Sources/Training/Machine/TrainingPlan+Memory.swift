@@ -5,7 +5,7 @@ import Support
 
 extension TrainingPlan {
     /// Checks that the machine has enough memory for the model, before any of it is allocated.
-    /// Collective.
+    /// Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (configuration) if it has too little; it states the memory needed, and
     ///   settings that need less.

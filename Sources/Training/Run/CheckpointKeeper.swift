@@ -48,7 +48,7 @@ final class CheckpointKeeper {
         recipe.training.averagingPower == nil ? parametersFile : averageFile
     }
 
-    /// Opens the store of a run's checkpoints. Collective.
+    /// Opens the store of a run's checkpoints. Collective: every rank must call this.
     ///
     /// - Parameter shards: the ranges of the arena that each rank updates, by rank.
     init(
@@ -66,7 +66,8 @@ final class CheckpointKeeper {
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
-    /// Checks that all ranks have the same bits of parameters; returns their hash. Collective.
+    /// Checks that all ranks have the same bits of parameters; returns their hash. Collective:
+    /// every rank must call this.
     ///
     /// - Throws: `Failure` (configuration) on all ranks if they differ; it names the first tensor
     ///   that differs, and the ranks.
@@ -83,7 +84,8 @@ final class CheckpointKeeper {
 
     func steps() throws(Failure) -> Set<Int> { Set(try store.candidates().map(\.step)) }
 
-    /// Returns the step of the newest good checkpoint; nil if there is none. Collective.
+    /// Returns the step of the newest good checkpoint; nil if there is none. Collective: every rank
+    /// must call this.
     func newestGoodStep() throws(Failure) -> Int? {
         let own = try communicator.onFirstRank { () throws(Failure) -> Int in
             try store.newestGood()?.step ?? -1
@@ -92,7 +94,7 @@ final class CheckpointKeeper {
         return step < 0 ? nil : Int(step)
     }
 
-    /// Saves the state after its step. Collective.
+    /// Saves the state after its step. Collective: every rank must call this.
     ///
     /// If the disk is full or fails, the run warns once, loses this checkpoint and continues with
     /// the earlier ones, unless the checkpoint `isRequired` because the run ends with it.
@@ -103,7 +105,7 @@ final class CheckpointKeeper {
         guard savedStep != state.step else { return }
         let parameterHash = try compareParameters(of: state)
         do throws(Failure) {
-            // Ranks send their shards while rank 0 writes, so they can agree only afterwards.
+            // Ranks send their shards while rank 0 writes, so they can agree only afterward.
             let outcome = try writeTogether(state, parameterHash, best: best)
             try communicator.agree { () throws(Failure) in try outcome.get() }
             savedStep = state.step
@@ -204,7 +206,8 @@ final class CheckpointKeeper {
             ])
     }
 
-    /// Loads a checkpoint; returns false if none was ever written. Collective.
+    /// Loads a checkpoint; returns false if none was ever written. Collective: every rank must call
+    /// this.
     ///
     /// If the newest is chosen, warns of each checkpoint that cannot be used, with the reason, and
     /// tries an earlier one.
@@ -329,7 +332,8 @@ final class CheckpointKeeper {
         return [Int64(checkpoint.step)] + counters
     }
 
-    /// Sends each rank its shard of the moments, from the file that rank 0 has checked. Collective.
+    /// Sends each rank its shard of the moments, from the file that rank 0 has checked. Collective:
+    /// every rank must call this.
     private func scatterMoments(
         of checkpoint: Checkpoint?, into state: TrainingState, by transfer: ShardTransfer
     ) throws(Failure) {

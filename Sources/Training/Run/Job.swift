@@ -66,14 +66,16 @@ package struct Job: Sendable {
             environment: processEnvironment())
     }
 
-    /// Returns whether any rank has received a signal that requests a stop. Collective.
+    /// Returns whether any rank has received a signal that requests a stop. Collective: every rank
+    /// must call this.
     package func isStopRequested() throws(Failure) -> Bool {
         try communicator.isTrueOnAnyRank(StopSignals.stopRequested)
     }
 
     // MARK: - Set-up
 
-    /// Checks that every rank's processor has the instructions for a precision. Collective.
+    /// Checks that every rank's processor has the instructions for a precision. Collective: every
+    /// rank must call this.
     ///
     /// - Throws: `Failure` (configuration) if a processor lacks them; it recommends fp32.
     package func requireProcessor(for precision: Precision) throws(Failure) {
@@ -82,7 +84,8 @@ package struct Job: Sendable {
         }
     }
 
-    /// Opens a recipe's data, settles its vocabulary, and resolves its plan. Collective.
+    /// Opens a recipe's data, settles its vocabulary, and resolves its plan. Collective: every rank
+    /// must call this.
     ///
     /// - Parameter isRemembered: whether the path was read from a run or a sweep instead of the
     ///   command line.

@@ -58,10 +58,10 @@ package struct RunCheckpoints: Sendable {
     ///
     /// - Throws: `Failure` (bad data) if it belongs to another model; (I/O) if it cannot be read.
     package func copy(
-        _ tensor: NamedTensor, of index: Int, into destination: UnsafeMutablePointer<Float>
+        _ tensor: NamedTensor, of index: Int, into destination: Buffer<Float>
     ) throws(Failure) {
         try checkpoints[index].open(CheckpointKeeper.parametersFile)
-            .copy(tensor.name, shape: tensor.shape, into: destination)
+            .copy(tensor.name, shape: tensor.shape, into: destination.base)
     }
 
     /// Returns all parameters of a checkpoint.

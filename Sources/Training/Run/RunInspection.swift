@@ -32,7 +32,8 @@ package struct RunInspection {
         dataFingerprint = checkpoint.manifest.dataFingerprint
     }
 
-    /// Opens one of a run's checkpoints, which the first rank reads for all ranks. Collective.
+    /// Opens one of a run's checkpoints, which the first rank reads for all ranks. Collective:
+    /// every rank must call this.
     ///
     /// - Throws: the same as the initializer for one process, on all ranks.
     package init(
@@ -67,7 +68,8 @@ package struct RunInspection {
         return checkpoint
     }
 
-    /// Returns the loss over the validation set of the run's or other data. Collective.
+    /// Returns the loss over the validation set of the run's or other data. Collective: every rank
+    /// must call this.
     package func evaluate(dataPath: String?, in job: Job) throws(Failure) -> Evaluation {
         let communicator = job.communicator
         var recipe = recipe

@@ -18,7 +18,8 @@ struct ShardTransfer {
     private static let requestTag = 1
     private static let answerTag = 2
 
-    /// Duplicates the communicator, to separate these messages from others. Collective.
+    /// Duplicates the communicator, to separate these messages from others. Collective: every rank
+    /// must call this.
     init(shards: [[Range<Int>]], communicator: Communicator) throws(Failure) {
         self.shards = shards.map(ArenaShard.init)
         self.communicator = try communicator.duplicate()

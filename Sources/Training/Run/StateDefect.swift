@@ -21,7 +21,7 @@ package enum StateDefect: Int64, Sendable {
 
 extension StateDefect {
     /// Returns the reason that a state must not be saved, the same on all ranks; nil if it may be
-    /// saved. Collective.
+    /// saved. Collective: every rank must call this.
     ///
     /// A step can produce parameters that are finite but useless. Only the next step's loss shows
     /// this.

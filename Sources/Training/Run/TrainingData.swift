@@ -104,7 +104,8 @@ package struct TrainingData: Sendable {
 
 extension RunFolder {
     /// Opens the data that the run was trained with or another folder's data, and warns if the
-    /// validation tokens differ. Only the first rank needs the run's folder. Collective.
+    /// validation tokens differ. Only the first rank needs the run's folder. Collective: every rank
+    /// must call this.
     ///
     /// - Parameter fingerprint: the data's fingerprint in a checkpoint of the run; only the first
     ///   rank's is used.

@@ -34,7 +34,7 @@ package struct TrainingSession {
         run = RunFolder(runPath)
     }
 
-    /// Trains as requested; returns how the run ended. Collective.
+    /// Trains as requested; returns how the run ended. Collective: every rank must call this.
     package func train() throws(Failure) -> TrainingOutcome {
         // Only the first host needs the run's folder and the recipe.
         let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }

@@ -23,7 +23,8 @@ package struct ClockOffset: Sendable, Equatable {
     private static let rounds = 64
     private static let tag = 7
 
-    /// Measures the offsets of all ranks' clocks from rank 0's. Collective.
+    /// Measures the offsets of all ranks' clocks from rank 0's. Collective: every rank must call
+    /// this.
     ///
     /// - Returns: on rank 0, every rank's offset in the order of the ranks; on the others, no
     ///   offsets.

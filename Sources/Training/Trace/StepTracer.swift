@@ -6,8 +6,10 @@ import Telemetry
 /// backward.
 final class StepTracer {
     let recorder: TraceRecorder
-    /// The parts of backward in order, each with the position in the arena at which it is complete.
-    private let parts: [(kind: TraceKind, layer: Int, end: Int)]
+    private let blockKinds: BlockTraceKinds
+    /// The parts of backward in order, each with the number of its kind and the position in the
+    /// arena at which it is complete.
+    private let parts: [(kind: Int32, layer: Int, end: Int)]
     private var nextPart = 0
     private var partStart: Int64 = 0
     private var stepStart: Int64 = 0
@@ -18,17 +20,21 @@ final class StepTracer {
     /// checks whether messages have arrived.
     private static let shortestReduction: Int64 = 2_000
 
-    init(_ recorder: TraceRecorder, layout: GPTLayout) {
-        self.recorder = recorder
-        var parts: [(kind: TraceKind, layer: Int, end: Int)] = [
-            (.headBackward, -1, layout.finalNormRange.lowerBound)
+    /// Creates the tracer of a model's steps, whose kinds of spans the trace learns.
+    init(_ trace: Trace, layout: GPTLayout) {
+        recorder = trace.recorder
+        blockKinds = BlockTraceKinds(layout)
+        trace.blockKinds = blockKinds
+        var parts = [
+            (TraceKind.headBackward.rawValue, -1, layout.finalNormRange.lowerBound)
         ]
         for (layer, block) in layout.blocks.enumerated().reversed() {
             for (part, range) in block.parts.reversed() {
-                parts.append((TraceKind(backwardOf: part), layer, range.lowerBound))
+                parts.append((blockKinds.number(backwardOf: part), layer, range.lowerBound))
             }
         }
-        parts.append((.embeddingBackward, -1, layout.embeddingRange.lowerBound))
+        parts.append(
+            (TraceKind.embeddingBackward.rawValue, -1, layout.embeddingRange.lowerBound))
         self.parts = parts
     }
 
@@ -72,7 +78,8 @@ final class StepTracer {
         switch part {
         case .embedding: record(.embeddingForward, from: partStart, to: now)
         case .block(let part, let layer):
-            record(TraceKind(forwardOf: part), index: layer, from: partStart, to: now)
+            recorder.record(
+                blockKinds.number(forwardOf: part), index: layer, from: partStart, to: now)
         case .finalNorm: record(.finalNormForward, from: partStart, to: now)
         }
         partStart = now
@@ -97,7 +104,7 @@ final class StepTracer {
     func backwardFinished(_ range: Range<Int>, at time: Int64) {
         while nextPart < parts.count, range.lowerBound <= parts[nextPart].end {
             let part = parts[nextPart]
-            record(part.kind, index: part.layer, from: partStart, to: time)
+            recorder.record(part.kind, index: part.layer, from: partStart, to: time)
             partStart = time
             nextPart += 1
         }

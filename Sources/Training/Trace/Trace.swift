@@ -7,6 +7,8 @@ import Telemetry
 /// written at the end.
 package final class Trace {
     package let recorder = TraceRecorder()
+    /// The kinds of spans about the parts of the model's blocks; nil before there is a model.
+    var blockKinds: BlockTraceKinds?
     private let path: String
     private let communicator: Communicator
     private let firstOffsets: [ClockOffset]
@@ -14,7 +16,7 @@ package final class Trace {
     private var hasWarned = false
     private let logger = Logger(label: "lockstep")
 
-    /// Begins a trace. Collective.
+    /// Begins a trace. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` on all ranks: (usage) if the path names no file; (I/O) if the file
     ///   exists or cannot be created.
@@ -40,7 +42,7 @@ package final class Trace {
             """)
     }
 
-    /// Writes the events of all ranks into a file on rank 0. Collective.
+    /// Writes the events of all ranks into a file on rank 0. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (I/O) on all ranks if the file cannot be written; no file is left then.
     package func write() throws(Failure) {
@@ -116,13 +118,13 @@ package final class Trace {
     ) -> String {
         var text = ""
         for span in spans {
-            guard let kind = TraceKind(rawValue: span.kind) else { continue }
-            let (name, category, index) = kind.labels
+            let known = TraceKind(rawValue: span.kind)?.labels
+            guard let labels = known ?? blockKinds?.labels(of: span.kind) else { continue }
             let from = mapping(span.start)
             let event = ChromeTrace.event(
-                name, category: category, process: rank, start: from - start,
+                labels.name, category: labels.category, process: rank, start: from - start,
                 duration: mapping(span.end) - from,
-                detail: index.map { (key: $0, value: Int(span.index)) })
+                detail: labels.index.map { (key: $0, value: Int(span.index)) })
             text += ChromeTrace.separator
             text += event.text
         }

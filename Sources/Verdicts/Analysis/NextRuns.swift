@@ -18,12 +18,12 @@ package struct NextRuns: Sendable, Equatable {
     package let seconds: Double?
     /// The duration of the runs on the sweep's layout; nil if it is unknown.
     package private(set) var secondsOnLayout: Double?
-    /// The probability that each open rule is decided afterwards; none if the runs must show more
+    /// The probability that each open rule is decided afterward; none if the runs must show more
     /// of the losses first.
     package let probabilities: [Decision]
-    /// Why there are no runs, as a clause after "none, because".
+    /// The reason that there are no runs, as a clause after "none, because".
     private let reasonForNone: String
-    /// How to train the runs, as a clause; nil if they are not those of a sweep.
+    /// The instruction for training the runs, as a clause; nil if they are not those of a sweep.
     private var instruction: String?
 
     /// The number of runs.

@@ -49,7 +49,6 @@ struct RateWindow {
     ///
     /// A batch whose least loss is at the edge of the grid is flat if the intervals of the slope
     /// and of the curvature contain zero, or if its losses are equal.
-    ///
     init(_ losses: BatchLosses, _ settings: AnalysisSettings) {
         let (window, level) = (settings.window, settings.level)
         let entries = losses.entries.filter(\.loss.isFinite)

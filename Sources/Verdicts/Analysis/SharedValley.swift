@@ -269,8 +269,8 @@ struct SharedValley {
 }
 
 extension BatchLosses {
-    /// How far a valley may lie below a loss, compared with a difference that is clear. It is far
-    /// below if it was fitted to a few runs and the others were taken for outliers.
+    /// The greatest distance of a valley below a loss, relative to a difference that is clear. It is
+    /// far below if it was fitted to a few runs and the others were taken for outliers.
     private static let greatestGap = 3.0
 
     /// Returns whether the typical losses allow a best rate, given in ln(rate).

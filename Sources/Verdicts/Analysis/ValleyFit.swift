@@ -40,7 +40,7 @@ struct ValleyFit {
     let curvatureErrors: [Double]
     /// The variance of a seed's ln(best rate) that the noise of its runs causes, for each batch.
     let seedErrors: [Double]
-    /// What the runs of each batch tell about its form.
+    /// The information of each batch's runs about the form of its valley.
     let information: [FormInformation]
     let runs: [ValleyRun]
     /// The weights of the runs in the last fit, from 0 for an outlier to 1.

@@ -25,7 +25,7 @@ struct BestRateSearch {
     /// the search's two spacings of one and two steps, because a gap of one step may be a little
     /// wider after the rounding of rates.
     private static let widestSteps = 1.5
-    /// The widest gap beside a steep rise, in steps: a gap of one step is halved twice.
+    /// The widest gap next to a steep rise, in steps: a gap of one step is halved twice.
     private static let widestSteepSteps = 0.3
 
     /// Returns the runs that the search needs next; none if it has ended.

@@ -131,7 +131,7 @@ package struct RunPlanner: Sendable {
         return new.isEmpty ? nil : .runs(sorted.map(\.element))
     }
 
-    /// What the finished runs show.
+    /// The results of the finished runs.
     private struct State {
         let optima: [BatchOptimum]
         let valley: SharedValley?

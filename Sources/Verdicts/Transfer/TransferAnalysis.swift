@@ -83,13 +83,14 @@ package struct TransferAnalysis: Sendable, Equatable {
         guard let verdict = verdicts.first else { return nil }
         self.verdict = verdict
         self.valley = valley.map(ValleySummary.init)
-        nextRuns = Self.nextRuns(sorted, verdict, optima, valley, settings)
+        nextRuns = Self.nextRuns(
+            toDecide: verdict, after: sorted, optima: optima, valley: valley, settings)
     }
 
     /// Returns the runs that would decide how far the rate transfers.
     private static func nextRuns(
-        _ runs: [SizedRuns], _ verdict: RuleVerdict, _ optima: [BatchOptimum],
-        _ valley: SharedValley?, _ settings: AnalysisSettings
+        toDecide verdict: RuleVerdict, after runs: [SizedRuns], optima: [BatchOptimum],
+        valley: SharedValley?, _ settings: AnalysisSettings
     ) -> NextRuns? {
         let smallest = optima[0].batch
         // A failure settles a rule, but below it a model may still be open.

@@ -25,16 +25,20 @@ struct NoiseScaleRule: ScalingRule {
     func peakRate(_ batches: BatchChange) throws(Failure) -> PeakRate {
         let gain = part(batches.base) / part(batches.global)
         return try PeakRate(
-            pow(gain, exponent ?? Self.exponent(for: batches.optimizer.name)), batches,
+            pow(gain, exponent(for: batches.optimizer)), batches,
             key: (.noiseScale, noiseScale), remedy: "a noise_scale nearer to the batches")
     }
 
-    /// Returns the exponent for an optimizer if `noise_exponent` is unset.
+    func settle(_ scaling: inout ScalingConfiguration, for optimizer: OptimizerConfiguration) {
+        scaling.noiseExponent = exponent(for: optimizer)
+    }
+
+    /// Returns the exponent for an optimizer.
     ///
     /// Below the noise scale, the best rate of SGD and LARS is proportional to the batch, and that
     /// of Adam and similar optimizers to the square root of the batch.
-    static func exponent(for name: OptimizerConfiguration.Name) -> Double {
-        name.traits.isAdam ? 0.5 : 1
+    private func exponent(for optimizer: OptimizerConfiguration) -> Double {
+        exponent ?? (optimizer.name.isAdam ? 0.5 : 1)
     }
 
     /// Returns 1 + Bn/B.

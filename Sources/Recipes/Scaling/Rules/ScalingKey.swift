@@ -10,14 +10,13 @@ enum ScalingKey: String, CaseIterable {
     /// The use of a key by a rule.
     enum Use { case required, optional }
 
-    /// The setting to recommend if the recipe sets the key but its rule does not take it.
+    /// The setting to recommend if the recipe sets the key but its rule does not take it: the rules
+    /// that require the key or, if there are none, those that take it.
     var rules: String {
-        switch self {
-        case .exponent: "rule = \"power\""
-        case .noiseExponent: "rule = \"noise-scale\""
-        case .noiseScale: "rule = \"noise-scale\" or \"surge\""
-        case .formula: "rule = \"formula\""
-        }
+        let taking = ScalingConfiguration.Rule.allCases.filter { $0.definition.keys[self] != nil }
+        let requiring = taking.filter { $0.definition.keys[self] == .required }
+        let names = (requiring.isEmpty ? taking : requiring).map { "\"\($0.rawValue)\"" }
+        return "rule = \(Format.alternatives(names))"
     }
 
     /// The remedy if a rule requires the key and it is unset.

@@ -4,7 +4,7 @@ import Support
 ///
 /// To add a rule:
 /// 1. Write a type that conforms to this protocol, in a file of its own.
-/// 2. Add its name to `ScalingConfiguration.Rule`, and its type to `definition` below.
+/// 2. Add its name and its type to `ScalingConfiguration.Rule` below.
 ///
 /// The recipe's checks, the plan, sweeps and `find-lr` follow from the conformance.
 protocol ScalingRule {
@@ -34,30 +34,47 @@ protocol ScalingRule {
     /// - Throws: `Failure` (configuration) if the rule does not hold at the global batch.
     func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchChange) throws(Failure)
 
+    /// Sets unset keys to the values that the rule uses for an optimizer, so that a later default
+    /// cannot change a run that is resumed.
+    func settle(_ scaling: inout ScalingConfiguration, for optimizer: OptimizerConfiguration)
+
     /// Returns whether the rule still holds at the global batch.
     func reaches(_ batches: BatchChange) -> Bool
 }
 
-extension ScalingConfiguration.Rule {
-    /// Whether the rule changes the optimizer's betas as well as the rate.
-    package var scalesBetas: Bool { definition.scalesBetas }
+extension ScalingConfiguration {
+    /// The rules by their names in recipes.
+    package enum Rule: String, NamedChoice {
+        case linear
+        case sqrt
+        case none
+        case power
+        case adamSDE = "adam-sde"
+        case beta2HalfLife = "beta2-half-life"
+        case noiseScale = "noise-scale"
+        case surge
+        case formula
 
-    /// Whether the rule needs only the batches and the optimizer's numbers.
-    package var needsNoKey: Bool { !definition.keys.values.contains(.required) }
-
-    /// The type that defines the rule.
-    var definition: any ScalingRule.Type {
-        switch self {
-        case .linear: LinearRule.self
-        case .sqrt: SquareRootRule.self
-        case .none: ConstantRule.self
-        case .power: PowerRule.self
-        case .adamSDE: AdamSDERule.self
-        case .beta2HalfLife: BetaHalfLifeRule.self
-        case .noiseScale: NoiseScaleRule.self
-        case .surge: SurgeRule.self
-        case .formula: FormulaRule.self
+        /// The type that defines the rule.
+        var definition: any ScalingRule.Type {
+            switch self {
+            case .linear: LinearRule.self
+            case .sqrt: SquareRootRule.self
+            case .none: ConstantRule.self
+            case .power: PowerRule.self
+            case .adamSDE: AdamSDERule.self
+            case .beta2HalfLife: BetaHalfLifeRule.self
+            case .noiseScale: NoiseScaleRule.self
+            case .surge: SurgeRule.self
+            case .formula: FormulaRule.self
+            }
         }
+
+        /// Whether the rule changes the optimizer's betas as well as the rate.
+        package var scalesBetas: Bool { definition.scalesBetas }
+
+        /// Whether the rule needs only the batches and the optimizer's numbers.
+        package var needsNoKey: Bool { !definition.keys.values.contains(.required) }
     }
 }
 
@@ -67,6 +84,7 @@ extension ScalingRule {
     func title(_ name: String) -> String { name }
     func validate() throws(Failure) {}
     func scale(_ optimizer: inout OptimizerConfiguration, _ batches: BatchChange) throws(Failure) {}
+    func settle(_ scaling: inout ScalingConfiguration, for optimizer: OptimizerConfiguration) {}
     func reaches(_ batches: BatchChange) -> Bool { true }
 }
 

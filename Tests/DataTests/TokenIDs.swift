@@ -1,17 +1,5 @@
 import Data
-import FoundationEssentials
 import Support
-import Testing
-
-let testFolder = String(#filePath.dropLast("/Support.swift".count))
-let goldenFolder = testFolder + "/Golden"
-
-/// The folder of GPT-2's own vocabulary, which is not part of the repository:
-/// `$LOCKSTEP_DATA/gpt2`, or `shared/data/gpt2` next to the repository.
-let gpt2Folder =
-    (ProcessInfo.processInfo.environment["LOCKSTEP_DATA"] ?? testFolder + "/../../../shared/data")
-    + "/gpt2"
-let gpt2IsHere = FileManager.default.fileExists(atPath: gpt2Folder)
 
 /// Returns the ids of bytes that are encoded in chunks of a size.
 func encode(

@@ -1,6 +1,7 @@
-import Checkpoints
 import Foundation
+import Model
 import Recipes
+import TestSupport
 import Testing
 
 /// Tests of the configuration for Transformers.
@@ -25,9 +26,7 @@ import Testing
 
     @Test("every key has the value that Transformers writes, and an absent one has its default")
     func golden() throws {
-        let file = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "Golden/config.json")
-        let expected = try object(Data(contentsOf: file))
+        let expected = try object(Data(bytes(of: goldenPath("config.json"))))
         // These older names of n_positions and dtype are read by older versions of Transformers.
         let olderNames = ["n_ctx": "n_positions", "torch_dtype": "dtype"]
         let entries = try entries()
