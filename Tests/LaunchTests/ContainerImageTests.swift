@@ -28,11 +28,11 @@ import Testing
             rm -rf debian/var/cache/apt/archives/*.deb
             container=$(b "$1" from scratch)
             b "$1" copy --quiet "$container" debian /
-            b "$1" commit --quiet --rm "$container" debian
+            b "$1" commit --quiet --rm "$container" lockstep-base
             rm -rf debian
 
             install -D "$lockstep" built/usr/local/bin/lockstep
-            b "$1" build -f "$root/cluster/image/Containerfile" --build-arg BASE=localhost/debian \\
+            b "$1" build -f "$root/cluster/image/Containerfile" --build-arg BASE=localhost/lockstep-base \\
                 --build-context "build=$1/built" -t lockstep "$root"
 
             mkdir keys work && ssh-keygen -q -t ecdsa -N '' -f keys/id_rsa
