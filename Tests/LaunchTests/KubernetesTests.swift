@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The pods that the files in `launch/kubernetes` describe.
-private struct Manifests: Decodable {
+struct Manifests: Decodable {
     /// The pods of the job, by role.
     let job: [String: Pod]
     /// The pod that copies files.
