@@ -40,7 +40,7 @@ struct AnalyzeCommand: OneProcessCommand {
         RunTable.columnNames.split(separator: "\n").joined(separator: "\n  ")
     }
 
-    @Argument(help: "A sweep's folder, or a CSV file of runs.")
+    @Argument(help: "A sweep's folder, or a CSV file of runs.", completion: .file())
     var path: String
 
     @OptionGroup var tolerance: ToleranceOption

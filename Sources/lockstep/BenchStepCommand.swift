@@ -55,7 +55,7 @@ struct BenchStepCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var trace: String?
 
     @Flag(help: "Print one line of JSON.")

@@ -32,13 +32,16 @@ struct BranchCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The folder of a run (default with --resume: the branches' own).", valueName: "run"))
+            "The folder of a run (default with --resume: the branches' own).", valueName: "run"),
+        completion: .directory)
     var runFolder: String?
 
-    @Option(help: "The data folder (default: the run's own).")
+    @Option(help: "The data folder (default: the run's own).", completion: .directory)
     var data: String?
 
-    @Option(help: "The folder of the branches; must be new unless --resume is given.")
+    @Option(
+        help: "The folder of the branches; must be new unless --resume is given.",
+        completion: .directory)
     var out: String?
 
     @Flag(help: "Resume the branches in --out.")

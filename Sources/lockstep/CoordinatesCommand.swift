@@ -25,7 +25,7 @@ struct CoordinatesCommand: ParsableCommand {
             coordinates.csv, coordinates.json and report.html.
             """)
 
-    @Argument(help: "The recipe, a TOML file.")
+    @Argument(help: "The recipe, a TOML file.", completion: .tomlFile)
     var recipe: String
 
     @OptionGroup var experiment: ExperimentOptions

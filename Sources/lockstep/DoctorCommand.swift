@@ -17,7 +17,7 @@ struct DoctorCommand: ParsableCommand {
             would make a run slow or fail. Warnings do not change the exit code.
             """)
 
-    @Option(help: "A run's folder, whose file system is examined too.")
+    @Option(help: "A run's folder, whose file system is examined too.", completion: .directory)
     var out: String?
 
     @OptionGroup var threads: ThreadsOption

@@ -18,10 +18,10 @@ struct EvaluateCommand: ParsableCommand {
             gives the same bits.
             """)
 
-    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"), completion: .directory)
     var folder: String
 
-    @Option(help: "The data folder (default: the run's).")
+    @Option(help: "The data folder (default: the run's).", completion: .directory)
     var data: String?
 
     @Option(

@@ -31,10 +31,10 @@ struct FindLRCommand: ParsableCommand {
             scaling rule, and scales its minimum_learning_rate by the same factor.
             """)
 
-    @Argument(help: "The recipe, a TOML file.")
+    @Argument(help: "The recipe, a TOML file.", completion: .tomlFile)
     var recipe: String
 
-    @Option(help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.", completion: .directory)
     var data: String
 
     @Option(parsing: .unconditional, help: "The first learning rate of the range test.")
@@ -56,15 +56,18 @@ struct FindLRCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Start from a run's newest checkpoint instead of new parameters.", valueName: "run"))
+            "Start from a run's newest checkpoint instead of new parameters.", valueName: "run"),
+        completion: .directory)
     var start: String?
 
-    @Option(help: "A new folder for curve.csv, find-lr.json and report.html.")
+    @Option(
+        help: "A new folder for curve.csv, find-lr.json and report.html.", completion: .directory)
     var out: String?
 
     @Option(
         help: ArgumentHelp(
-            "A new file for the recipe with the rate that was found.", valueName: "new.toml"))
+            "A new file for the recipe with the rate that was found.", valueName: "new.toml"),
+        completion: .tomlFile)
     var write: String?
 
     @OptionGroup var threads: ThreadsOption

@@ -26,10 +26,10 @@ struct LandscapeCommand: ParsableCommand {
             report.html.
             """)
 
-    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"), completion: .directory)
     var folder: String
 
-    @Option(help: "The data folder (default: the run's).")
+    @Option(help: "The data folder (default: the run's).", completion: .directory)
     var data: String?
 
     @Option(help: "The directions of the plane: filter or pca.")
@@ -58,7 +58,9 @@ struct LandscapeCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "The number of random planes.")
     var planes = 1
 
-    @Option(help: "A new folder for the results (default: one inside the run's folder).")
+    @Option(
+        help: "A new folder for the results (default: one inside the run's folder).",
+        completion: .directory)
     var out: String?
 
     @OptionGroup var threads: ThreadsOption

@@ -25,7 +25,9 @@ struct RegimesCommand: ParsableCommand {
             folder gets regimes.csv, regimes.json and report.html.
             """)
 
-    @Argument(help: "The recipe, a TOML file (default: a built-in small model).")
+    @Argument(
+        help: "The recipe, a TOML file (default: a built-in small model).",
+        completion: .tomlFile)
     var recipe: String?
 
     @OptionGroup var experiment: ExperimentOptions

@@ -24,10 +24,12 @@ struct ReportCommand: OneProcessCommand {
             options from --base-batch on are for CSV files only.
             """)
 
-    @Argument(help: "The folders of runs, the folder of one sweep, or one CSV file of runs.")
+    @Argument(
+        help: "The folders of runs, the folder of one sweep, or one CSV file of runs.",
+        completion: .file())
     var paths: [String]
 
-    @Option(help: "A new file for the page.")
+    @Option(help: "A new file for the page.", completion: .file())
     var out: String?
 
     @OptionGroup var tolerance: ToleranceOption

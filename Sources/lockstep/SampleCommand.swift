@@ -19,7 +19,7 @@ struct SampleCommand: OneProcessCommand {
             has an effect.
             """)
 
-    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"), completion: .directory)
     var folder: String
 
     @Option(parsing: .unconditional, help: "The text to continue.")

@@ -3,12 +3,17 @@ import Compute
 import Support
 import Training
 
+extension CompletionKind {
+    /// The completion of a recipe or specification.
+    static var tomlFile: CompletionKind { .file(extensions: ["toml"]) }
+}
+
 /// The options for the data and the results of an experiment.
 struct ExperimentOptions: ParsableArguments {
-    @Option(help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.", completion: .directory)
     var data: String
 
-    @Option(help: "A new folder for the results.")
+    @Option(help: "A new folder for the results.", completion: .directory)
     var out: String
 }
 

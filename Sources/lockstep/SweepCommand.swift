@@ -43,13 +43,16 @@ struct SweepCommand: ParsableCommand {
             warmup that takes a larger share of the runs of some batches.
             """)
 
-    @Argument(help: "The specification, a TOML file (default with --resume: the sweep's own).")
+    @Argument(
+        help: "The specification, a TOML file (default with --resume: the sweep's own).",
+        completion: .tomlFile)
     var specification: String?
 
-    @Option(help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.", completion: .directory)
     var data: String?
 
-    @Option(help: "The sweep's folder; must be new unless --resume is given.")
+    @Option(
+        help: "The sweep's folder; must be new unless --resume is given.", completion: .directory)
     var out: String?
 
     @Flag(help: "Resume the sweep in --out.")

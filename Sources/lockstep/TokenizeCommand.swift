@@ -29,19 +29,20 @@ struct TokenizeCommand: OneProcessCommand {
             model learns to end a document there, and sampling stops at that token.
             """)
 
-    @Argument(help: "The text files, read one after another; - for standard input.")
+    @Argument(
+        help: "The text files, read one after another; - for standard input.", completion: .file())
     var text: [String]
 
-    @Option(help: "A new data folder.")
+    @Option(help: "A new data folder.", completion: .directory)
     var out: String
 
     @Option(help: "The tokenizer: characters, bytes or gpt2.")
     var tokenizer: String?
 
-    @Option(help: "The folder of GPT-2's vocabulary.")
+    @Option(help: "The folder of GPT-2's vocabulary.", completion: .directory)
     var vocabulary: String?
 
-    @Option(help: "Use the tokenizer of this data folder or run.")
+    @Option(help: "Use the tokenizer of this data folder or run.", completion: .directory)
     var like: String?
 
     @Option(parsing: .unconditional, help: "The share of the text, at its end, for validation.")

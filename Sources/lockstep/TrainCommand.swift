@@ -24,13 +24,15 @@ struct TrainCommand: ParsableCommand {
             exit with 75. The number of ranks and threads never changes the result.
             """)
 
-    @Argument(help: "The recipe, a TOML file (default with --resume: the run's own).")
+    @Argument(
+        help: "The recipe, a TOML file (default with --resume: the run's own).",
+        completion: .tomlFile)
     var recipe: String?
 
-    @Option(help: "The folder that `lockstep tokenize` wrote.")
+    @Option(help: "The folder that `lockstep tokenize` wrote.", completion: .directory)
     var data: String?
 
-    @Option(help: "The run's folder; must be new unless --resume is given.")
+    @Option(help: "The run's folder; must be new unless --resume is given.", completion: .directory)
     var out: String?
 
     @OptionGroup var overrides: OverridesOption
@@ -45,7 +47,7 @@ struct TrainCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Write a timeline of all ranks for chrome://tracing or ui.perfetto.dev.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var trace: String?
 
     @Flag(help: "List every key of a recipe with its meaning and default and exit.")

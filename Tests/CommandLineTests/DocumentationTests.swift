@@ -262,6 +262,8 @@ private final class ReadersFolder {
         "bible": "cat \"$(dirname \"$0\")/text\"",
         "ssh": "exit 1",
         "sbatch": "exec bash \"$1\"",
+        "buildah": "exit 0",
+        "kubectl": "exit 0",
     ]
 
     init() throws {
