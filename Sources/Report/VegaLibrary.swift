@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 /// The JavaScript that draws Vega 5 specifications, assembled from Debian's libjs-vega.
@@ -5,11 +6,23 @@ import Support
 /// The package has a file in UMD form for each of Vega's modules, including d3. Modules that no
 /// chart template uses, such as force layouts, word clouds and hierarchies, are omitted.
 package enum VegaLibrary {
-    /// The folders in which distributions keep the modules.
-    package static let folders = ["/usr/share/javascript/vega"]
+    /// The folders above `share`: that of an archive which `launch/package` made, and the system's.
+    private static let prefixes = [programPrefix, "/usr"].compactMap { $0 }
 
-    /// The path of Vega's license, which must be kept with its text.
-    private static let license = "/usr/share/doc/libjs-vega/copyright"
+    /// The folders in which the modules may be.
+    package static let folders = prefixes.map { "\($0)/share/javascript/vega" }
+
+    /// The paths at which Vega's license may be, which must be kept with its text.
+    private static let licenses = prefixes.map { "\($0)/share/doc/libjs-vega/copyright" }
+
+    /// The folder that holds the program's `bin`, or nil if the program is in no such folder.
+    private static var programPrefix: String? {
+        guard let program = realpath("/proc/self/exe", nil) else { return nil }
+        defer { free(program) }
+        let parts = String(cString: program).split(separator: "/")
+        guard parts.dropLast().last == "bin" else { return nil }
+        return parts.dropLast(2).map { "/\($0)" }.joined()
+    }
 
     /// The modules in an order in which each follows the modules that it requires.
     private static let modules = [
@@ -65,8 +78,8 @@ package enum VegaLibrary {
     /// The package's license text, or the license's name if no documentation is installed.
     private static var licenseText: String {
         // The text must not end the comment that contains it.
-        (try? content(of: license))?.split(separator: "*/", omittingEmptySubsequences: false)
-            .joined(separator: "* /")
+        licenses.lazy.compactMap { try? content(of: $0) }.first?
+            .split(separator: "*/", omittingEmptySubsequences: false).joined(separator: "* /")
             ?? "Copyright UW Interactive Data Lab and others; BSD-3-Clause."
     }
 

@@ -84,6 +84,7 @@ private struct Reduction {
     /// All reductions, in the order in which they are applied.
     static let all = [
         Reduction("launch/mpirun ", "launch/mpirun --oversubscribe "),
+        Reduction("launch/supervise ", "launch/supervise --oversubscribe "),
         Reduction(
             "train launch/recipes/quickstart.toml",
             "train launch/recipes/quickstart.toml --set model.layers=1 --set model.width=16"
@@ -132,6 +133,8 @@ private struct Reduction {
         Reduction(in: "SeeTheLandscape", "--planes 4", "--planes 2 --grid 5"),
         // The tests would start themselves.
         Reduction("launch/test", "launch/test --help"),
+        // The build would take minutes.
+        Reduction("launch/package", "launch/package --help"),
     ]
 
     func applies(to page: Page) -> Bool { self.page == nil || self.page == page.name }

@@ -123,10 +123,15 @@ package struct TrainingSession {
     ) throws(Failure) {
         let precision = trainer.plan.recipe.training.precision
         let machines = try communicator.allGatherBytes(
-            Array("\(Communicator.hostName)\n\(InstructionSet.best.name(for: precision))".utf8)
+            Array(
+                """
+                \(Communicator.hostName)
+                \(InstructionSet.best.name(for: precision))
+                \(run.holdsRun)
+                """.utf8)
         ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
-        let hosts = Set(machines.compactMap(\.first))
-        let instructionSets = Set(machines.compactMap(\.last))
+        let hosts = Set(machines.map { $0[0] })
+        let instructionSets = Set(machines.map { $0[1] })
         let summary = trainer.plan.summary(
             ranks: communicator.size, threads: job.threads, hosts: hosts.count,
             runPath: run.path, trainingTokens: data.training.tokenCount,
@@ -142,6 +147,15 @@ package struct TrainingSession {
         if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
         if let notice = trainer.runner.reductionNotice {
             job.warn("ranks of one host exchange messages instead of sharing memory: \(notice)")
+        }
+        // The first rank has written the recipe, so all hosts that share the folder see it.
+        let strangers = Set(machines.filter { $0[2] == "false" }.map { $0[0] }).sorted()
+        if !strangers.isEmpty {
+            job.warn(
+                """
+                \(run.path) is not shared with \(strangers.joined(separator: ", ")), so a job whose \
+                first rank is on such a host cannot resume the run
+                """)
         }
         // In fp32 all kernels give the same bits; bf16 instructions treat subnormals as zero.
         if precision == .bf16, instructionSets.count > 1 {

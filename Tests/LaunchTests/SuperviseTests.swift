@@ -1,0 +1,167 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Tests of when `launch/supervise` restarts a run on one machine, and when it gives up.
+@Suite struct SuperviseTests {
+    private let supervise = "\(Launch.root)/launch/supervise"
+
+    /// Makes a stand-in for the program: it writes its arguments to `starts`, a line to stderr, and
+    /// runs a command of bash.
+    private func standIn(_ command: String) throws -> TemporaryFolder {
+        let folder = try TemporaryFolder()
+        let program = try folder.write(
+            "lockstep",
+            """
+            #!/bin/bash
+            cd "$(dirname "$0")"; echo "$*" >>starts
+            echo "lockstep: disk: is full; free space." >&2
+            \(command)
+            """)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+        return folder
+    }
+
+    private func run(_ folder: TemporaryFolder, _ options: String...) throws -> Outcome {
+        try Launch.run(
+            supervise,
+            ["--ranks", "1", "--backoff", "1"] + options
+                + ["--", "\(folder.path)/lockstep", "train", "a.toml", "--data", "data"]
+                + ["--out", "\(folder.path)/run"], seconds: 60)
+    }
+
+    private func starts(_ folder: TemporaryFolder) throws -> [Substring] {
+        try folder.read("starts").split(separator: "\n")
+    }
+
+    @Test("a code that would come again ends the run", arguments: [64, 65, 66, 70, 78] as [Int32])
+    func finalCodesEndTheRun(code: Int32) throws {
+        let folder = try standIn("exit \(code)")
+        let outcome = try run(folder)
+        #expect(outcome.status == code)
+        #expect(try starts(folder).count == 1)
+        #expect(
+            outcome.sentences == [
+                "lockstep: disk: is full; free space.",
+                "launch/supervise: the run is not restarted, because it would end with code "
+                    + "\(code) again.",
+            ])
+    }
+
+    @Test("a crash loop without progress ends with its reason")
+    func crashLoopEndsWithItsReason() throws {
+        let folder = try standIn("mkdir -p run; touch run/recipe.toml; exit 74")
+        let outcome = try run(folder, "--restarts", "2")
+        #expect(outcome.status == 74)
+        #expect(
+            outcome.sentences.last
+                == "launch/supervise: \(folder.path)/run: restart 2 of 2 since the checkpoint of "
+                + "step 0 ended with code 74 too (lockstep: disk: is full; free space); remove "
+                + "the cause, and resume with --resume.")
+        // A restart resumes with the run's own recipe.
+        let resumption = "train --resume --data data --out \(folder.path)/run"
+        #expect(
+            try starts(folder) == [
+                "train a.toml --data data --out \(folder.path)/run", resumption[...],
+                resumption[...],
+            ])
+    }
+
+    @Test("a new checkpoint renews the restarts")
+    func progressRenewsTheRestarts() throws {
+        let folder = try standIn(
+            """
+            step=$(wc -l <starts); ((step < 4)) || exit 0
+            mkdir -p "run/checkpoints/step-0000000$step"; touch run/recipe.toml; exit 74
+            """)
+        let outcome = try run(folder, "--restarts", "1")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try starts(folder).count == 4)
+        #expect(
+            outcome.sentences.filter { $0.hasPrefix("launch/supervise: ") }
+                == (1...3).map {
+                    "launch/supervise: the run ended with code 74 at the checkpoint of step \($0); "
+                        + "restart 1 of 1 in 1 s."
+                })
+    }
+
+    @Test("a checkpoint on request ends the run, unless it is to continue")
+    func checkpointOnRequestEndsTheRun() throws {
+        let folder = try standIn("[ $(wc -l <starts) = 2 ] || exit 75")
+        #expect(try run(folder).status == 75)
+        #expect(try starts(folder).count == 1)
+        try FileManager.default.removeItem(atPath: "\(folder.path)/starts")
+        #expect(try run(folder, "--continue").status == 0)
+        #expect(try starts(folder).count == 2)
+    }
+
+    @Test("a signal between two starts ends supervision")
+    func signalBetweenStartsEndsSupervision() throws {
+        let folder = try standIn("exit 74")
+        let script = """
+            "$0" --ranks 1 --backoff 300 -- "$1/lockstep" train --out "$1/run" 2>"$1/log" & child=$!
+            for i in $(seq 300); do grep -q 'restart 1' "$1/log" && break; sleep 0.1; done
+            kill -TERM $child; wait $child; status=$?; tail -n 1 "$1/log"; exit $status
+            """
+        let outcome = try Launch.run("bash", ["-c", script, supervise, folder.path], seconds: 60)
+        #expect(outcome.status == 75)
+        #expect(outcome.output == "launch/supervise: stopped between two starts.\n")
+        #expect(try starts(folder).count == 1)
+    }
+
+    /// The ranks of the first start are killed, and those of the second receive a request, after
+    /// which the run is resumed.
+    @Test("a killed run resumes, stops on request, and ends with the same bytes")
+    func killedRunEndsWithTheSameBytes() throws {
+        let bench = try Workbench()
+        let steps = 3000
+        let changes = ["training.steps=\(steps)", "checkpoint.every=100", "evaluation.every=1000"]
+        let settings = changes.flatMap { ["--set", $0] }
+        try #require(
+            try bench.lockstep(bench.training(into: "alone") + settings).status == 0)
+
+        let script = """
+            supervise=$0 run=$1; shift
+            newest() { ls "$run/checkpoints" 2>/dev/null | sed -n 's/^step-0*\\([0-9]*\\)$/\\1/p' | tail -n 1; }
+            reaches() { for i in $(seq 600); do (($(newest) + 0 >= $1)) && return; sleep 0.05; done; exit 1; }
+            "$supervise" --ranks 2 --oversubscribe --backoff 1 -- "$@" 2>"$run.log" & child=$!
+            reaches 200
+            # The last process whose command line names the run is a rank.
+            kill -KILL $(pgrep -f "lockstep train .*--out $run" | tail -n 1)
+            for i in $(seq 300); do grep -q 'restart 1' "$run.log" && break; sleep 0.1; done
+            reaches $(($(newest) + 100)); kill -TERM $child; wait $child; echo "code $?"
+            grep '^launch/supervise' "$run.log" | sed 's/ of step [0-9]*//'
+            "$supervise" --ranks 3 --oversubscribe -- "$@" --resume; echo "code $?"
+            """
+        let outcome = try Launch.run(
+            "bash",
+            ["-c", script, supervise, bench.path("run"), Workbench.lockstep]
+                + bench.training(into: "run") + settings)
+        let lines = outcome.output.split(separator: "\n").filter { !$0.hasPrefix("validation ") }
+        #expect(
+            lines.filter { !$0.hasPrefix("checkpointed at step ") } == [
+                "code 75",
+                "launch/supervise: the run ended with code 137 at the checkpoint; restart 1 of 5 "
+                    + "in 1 s.",
+                "code 0",
+            ], "\(outcome.output)\(outcome.errors)")
+        #expect(try bench.state(steps) == bench.state(steps, of: "alone"))
+    }
+
+    @Test(
+        "bad input is refused in one sentence",
+        arguments: [
+            (["--restarts", "0"], "--restarts 0: must be a whole number"),
+            (["--backoff"], "--backoff: has no value"),
+            (["--restart", "2"], "--restart: is not an option"),
+            ([], "<command>: must be \"lockstep train\""),
+            (["lockstep", "bench"], "<command>: must be \"lockstep train\""),
+            (["lockstep", "train", "a.toml"], "--out: is missing; name the run's folder."),
+        ])
+    func badInputIsRefused(arguments: [String], beginning: String) throws {
+        let outcome = try Launch.run(supervise, arguments)
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.hasPrefix("launch/supervise: \(beginning)"), "\(outcome.errors)")
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+    }
+}
