@@ -57,6 +57,43 @@ count_cores() {
     printf '%s' "$usable"
 }
 
+# cores_by_group: prints the number of physical cores that this process may use in each group that shares
+# memory and the last-level cache, one per line.
+cores_by_group() {
+    lscpu -p=CPU,SOCKET,CORE,NODE,CACHE 2>/dev/null | awk -F, -v allowed="$(allowed_processors)" '
+        BEGIN {
+            count = split(allowed, parts, ",")
+            for (i = 1; i <= count; i++) {
+                last = split(parts[i], ends, "-")
+                for (cpu = ends[1] + 0; cpu <= ends[last] + 0; cpu++) may[cpu]
+            }
+        }
+        !/^#/ && ($1 + 0 in may) && !(($2, $3) in seen) {
+            seen[$2, $3]
+            last = split($5, caches, ":")
+            groups[$4, caches[last]]++
+        }
+        END { for (group in groups) print groups[group] }'
+}
+
+# choose_threads CORES: prints the threads of each rank for a machine with this many cores. On 16 cores,
+# 4 ranks of 4 threads train faster than 16 of one: fewer ranks wait for one another and hold a model. On a few
+# cores, one thread is best. The threads of a rank share a cache, and a rank has 2 GiB of memory.
+choose_threads() {
+    local threads=1 size memory
+    if (($1 >= 16)); then
+        threads=4
+        while read -r size; do
+            while ((size % threads || $1 % threads)); do threads=$((threads / 2)); done
+        done < <(cores_by_group)
+    fi
+    memory=$(awk '/^MemAvailable:/ { print int($2 / 2097152) }' /proc/meminfo 2>/dev/null) || memory=''
+    while [[ -n $memory ]] && (($1 / threads > (memory ? memory : 1) && $1 % (2 * threads) == 0)); do
+        threads=$((2 * threads))
+    done
+    printf '%s' "$threads"
+}
+
 # Succeeds if this process may use fewer cores than its control group, for example after taskset. Open MPI
 # binds to cores of the group, so it could bind to others.
 has_fewer_cores_than_its_group() {

@@ -289,7 +289,7 @@ my $resume = 'if training was under way, resume it from its last checkpoint with
 sub verdict {
     my $text = $held =~ s/\s+/ /gr;
     return conclude(75, 'stopped before the ranks had started.')
-        if $asked && ($ended || $status == 138 || $status == 143 && !$forced || $ranks && $up < $ranks);
+        if $asked && ($ended || $status == 138 || $status == 143 && !$forced && !$up || $ranks && $up < $ranks);
     if ($ended) {
         my @late = %unstarted ? grep { $unstarted{$_} } @hosts : @hosts;
         return conclude(78, (list_of(@late) || 'a host') . " did not start within $seconds s; "

@@ -246,6 +246,45 @@ private enum ControlGroup {
         #expect(outcome.status == 74)
     }
 
+    @Test("ranks and threads are those of a Slurm allocation unless they are given")
+    func slurmAllocation() throws {
+        let environment = [
+            "SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS": "4",
+            "SLURM_TASKS_PER_NODE": "2(x2)", "SLURM_CPUS_PER_TASK": "3", "OMPI_MCA_plm": "slurm",
+        ]
+        for nodes in ["1", "2"] {
+            for (options, ranks, threads, taken) in [
+                ([], 4, 3, "--ranks 4 --threads 3"), (["--ranks", "2"], 2, 3, "--threads 3"),
+                (["--threads", "1"], 4, 1, "--ranks 4"),
+            ] {
+                let outcome = try Launch.run(
+                    launcher, ["--dry-run", "--oversubscribe"] + options + ["--", "true"],
+                    environment: environment.merging(["SLURM_JOB_NUM_NODES": nodes]) { $1 })
+                #expect(outcome.status == 0)
+                #expect(outcome.output.contains(" -n \(ranks) --oversubscribe "))
+                #expect(outcome.output.contains(" -x LOCKSTEP_THREADS=\(threads) "))
+                #expect(
+                    outcome.errors == "launch/mpirun: takes \(taken) from the Slurm allocation.\n")
+            }
+        }
+        // On a node, Slurm may count hardware threads, of which a core has several.
+        let node = try Launch.run(
+            launcher, ["--dry-run", "--", "true"],
+            environment: [
+                "SLURMD_NODENAME": "node1", "SLURM_NTASKS": "1", "SLURM_CPUS_PER_TASK": "99999",
+            ])
+        #expect(node.output.contains(" -n 1 ") && !node.output.contains("LOCKSTEP_THREADS=99999"))
+    }
+
+    @Test("the CPUs of a Slurm job limit the ranks of one machine")
+    func slurmCPUs() throws {
+        let one = try flags(environment: ["SLURM_CPUS_ON_NODE": "1"])
+        #expect(one.contains(" -n 1 "))
+        // Another job may use the other cores.
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        if cores > 1 { #expect(one.contains(" --bind-to none ")) }
+    }
+
     @Test("a number of Slurm tasks must be a whole number", arguments: ["x", "-3", "0"])
     func slurmTasks(tasks: String) throws {
         let outcome = try Launch.run(
