@@ -95,6 +95,21 @@ import Testing
         #expect(try starts(folder).count == 2)
     }
 
+    @Test("a resumed run has at most as many ranks as lanes")
+    func ranksAreLimitedByLanes() throws {
+        let folder = try standIn("exit 0")
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/run", withIntermediateDirectories: false)
+        try folder.write("run/recipe.toml", "[training]\n[reduction]\nlanes = 2 # or 4\n[log]\n")
+        let outcome = try run(folder, "--ranks", "3", "--oversubscribe")
+        #expect(outcome.status == 0)
+        #expect(outcome.errors.contains(" -n 2 --oversubscribe "), "\(outcome.errors)")
+        #expect(
+            outcome.sentences.first
+                == "launch/supervise: 3 ranks are more than the run's 2 lanes; 2 ranks are started."
+        )
+    }
+
     @Test("a signal between two starts ends supervision")
     func signalBetweenStartsEndsSupervision() throws {
         let folder = try standIn("exit 74")
@@ -114,8 +129,8 @@ import Testing
     @Test("a killed run resumes, stops on request, and ends with the same bytes")
     func killedRunEndsWithTheSameBytes() throws {
         let bench = try Workbench()
-        let steps = 3000
-        let changes = ["training.steps=\(steps)", "checkpoint.every=100", "evaluation.every=1000"]
+        let steps = 1500
+        let changes = ["training.steps=\(steps)", "checkpoint.every=50", "evaluation.every=500"]
         let settings = changes.flatMap { ["--set", $0] }
         try #require(
             try bench.lockstep(bench.training(into: "alone") + settings).status == 0)
@@ -125,11 +140,11 @@ import Testing
             newest() { ls "$run/checkpoints" 2>/dev/null | sed -n 's/^step-0*\\([0-9]*\\)$/\\1/p' | tail -n 1; }
             reaches() { for i in $(seq 600); do (($(newest) + 0 >= $1)) && return; sleep 0.05; done; exit 1; }
             "$supervise" --ranks 2 --oversubscribe --backoff 1 -- "$@" 2>"$run.log" & child=$!
-            reaches 200
-            # The last process whose command line names the run is a rank.
-            kill -KILL $(pgrep -f "lockstep train .*--out $run" | tail -n 1)
+            reaches 100
+            # The command lines of ranks begin with the program.
+            kill -KILL $(pgrep -f "^$1 .*--out $run" | tail -n 1)
             for i in $(seq 300); do grep -q 'restart 1' "$run.log" && break; sleep 0.1; done
-            reaches $(($(newest) + 100)); kill -TERM $child; wait $child; echo "code $?"
+            reaches $(($(newest) + 50)); kill -TERM $child; wait $child; echo "code $?"
             grep '^launch/supervise' "$run.log" | sed 's/ of step [0-9]*//'
             "$supervise" --ranks 3 --oversubscribe -- "$@" --resume; echo "code $?"
             """
