@@ -107,15 +107,19 @@ package final class SlurmCluster {
     private func stop() {
         _ = try? run("scancel", "--user=\(NSUserName())")
         try? wait("squeue") { try run("squeue", "--noheader").output == "" }
-        let mark = "SLURM_CONF=\(folder.path)/slurm.conf"
-        for process in processes where Launch.environment(of: process).contains(mark) {
-            kill(process, SIGKILL)
+        for signal in [SIGTERM, SIGKILL] {
+            for process in processes { kill(process, signal) }
+            let end = Date(timeIntervalSinceNow: 10)
+            while !processes.isEmpty, Date() < end { usleep(50_000) }
         }
     }
 
+    /// The processes that belong to this Slurm: its daemons, the steps of its jobs, and commands.
     private var processes: [Int32] {
         let names = try? FileManager.default.contentsOfDirectory(atPath: "/proc")
-        return names?.compactMap { Int32($0) } ?? []
+        return (names ?? []).compactMap { Int32($0) }.filter {
+            Launch.environment(of: $0).contains("SLURM_CONF=\(folder.path)/slurm.conf")
+        }
     }
 
     // MARK: - Commands
@@ -148,9 +152,9 @@ package final class SlurmCluster {
         try wait("\(state) of job \(job)") { try field("JobState", of: job) == state }
     }
 
-    /// Waits until a condition holds; fails after two minutes.
+    /// Waits until a condition holds; fails after five minutes.
     package func wait(_ name: String, until condition: () throws -> Bool) throws {
-        let end = Date(timeIntervalSinceNow: 120)
+        let end = Date(timeIntervalSinceNow: 300)
         while try !condition() {
             try #require(Date() < end, "waited in vain for \(name)\n\(logs)")
             usleep(200_000)
