@@ -84,7 +84,7 @@ import Testing
         let home = try Home()
         let outcome = try home.install(for: "/usr/bin/fish")
         #expect(outcome.status == 0, "\(outcome.errors)")
-        let script = "complete -C $argv[2] | string split -f 1 \\t"
+        let script = "complete -C $argv[2] | cut -f 1"
         #expect(try home.completions("fish", script, of: "lockstep tr") == ["train"])
         #expect(
             try home.completions("fish", script, of: "lockstep train rec") == ["recipe.toml"])

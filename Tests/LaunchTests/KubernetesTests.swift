@@ -2,86 +2,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The pods that the files in `launch/kubernetes` describe.
-struct Manifests: Decodable {
-    /// The pods of the job, by role.
-    let job: [String: Pod]
-    /// The pod that copies files.
-    let files: Pod
-
-    struct Pod: Decodable {
-        let containers: [Container]
-        let securityContext: SecurityContext
-        let volumes: [[String: Ignored]]
-        let automountServiceAccountToken: Bool
-        let terminationGracePeriodSeconds: Int
-    }
-
-    struct Container: Decodable {
-        let command: [String]
-        let args: [String]?
-        let env: [Variable]?
-        let securityContext: SecurityContext
-        let lifecycle: Lifecycle?
-    }
-
-    struct SecurityContext: Decodable {
-        let runAsNonRoot: Bool?
-        let runAsUser: Int?
-        let allowPrivilegeEscalation: Bool?
-        let capabilities: [String: [String]]?
-    }
-
-    struct Variable: Decodable {
-        let name: String
-        let value: String
-    }
-
-    struct Lifecycle: Decodable {
-        let preStop: Hook
-        struct Hook: Decodable {
-            let exec: Command
-            struct Command: Decodable { let command: [String] }
-        }
-    }
-
-    /// Whatever a key has as its value.
-    struct Ignored: Decodable { init(from decoder: any Decoder) {} }
-
-    static let canBeRead =
-        (try? Launch.run("python3", ["-c", "import yaml"]).status) == 0
-
-    /// Reads the files.
-    static func read() throws -> Manifests {
-        let script = """
-            import json, sys, yaml
-            job, = yaml.safe_load_all(open(sys.argv[1] + "/train.yaml"))
-            claim, pod = yaml.safe_load_all(open(sys.argv[1] + "/volume.yaml"))
-            roles = job["spec"]["mpiReplicaSpecs"].items()
-            pods = {name: role["template"]["spec"] for name, role in roles}
-            print(json.dumps({"job": pods, "files": pod["spec"]}))
-            """
-        let outcome = try Launch.run(
-            "python3", ["-c", script, "\(Launch.root)/launch/kubernetes"])
-        try #require(outcome.status == 0, "\(outcome.errors)")
-        return try JSONDecoder().decode(Manifests.self, from: Data(outcome.output.utf8))
-    }
-
-    /// The only container of a role's pods.
-    func container(_ role: String) throws -> Container {
-        let containers = try #require(job[role]).containers
-        try #require(containers.count == 1)
-        return containers[0]
-    }
-}
-
 /// Tests of the pods that run on Kubernetes. Their commands run here as they would there.
 @Suite(
     .enabled(if: Manifests.canBeRead, "the files are read with the package python3-yaml"),
     .serialized)
 struct KubernetesTests {
     /// The recipe of a run that is long enough to be stopped midway.
-    private static let recipe = Workbench.recipe.replacing("steps = 6", with: "steps = 30000")
+    private static let recipe = Workbench.recipe.replacing("steps = 6", with: "steps = 10000")
         .replacing("every = 3", with: "every = 0").replacing("every = 2", with: "every = 0")
 
     @Test("no pod runs as root, gains privileges or holds a secret")
@@ -113,10 +40,10 @@ struct KubernetesTests {
         #expect(launcher.waitUntilExit() == 75)
         #expect(bench.exists("logins/1"), "it tried again after a failed login")
         let before = try bench.metrics().count
-        #expect(before < 30000)
+        #expect(before < 10000)
         #expect(try start(bench).waitUntilExit() == 0)
         #expect(try bench.metrics().count > before)
-        #expect(bench.exists(Workbench.checkpoint(30000)))
+        #expect(bench.exists(Workbench.checkpoint(10000)))
         // A launcher that is replaced after the end has nothing to do.
         #expect(try start(bench).waitUntilExit() == 0)
     }
