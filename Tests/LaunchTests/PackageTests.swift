@@ -8,7 +8,7 @@ import Testing
 /// of the archive takes several minutes.
 @Suite struct PackageTests {
     private static let isPossible: Bool = {
-        guard geteuid() == 0 else { return false }
+        guard geteuid() == 0, Launch.runsAll else { return false }
         let script = """
             unshare --mount true && dpkg -s openmpi-bin libopenmpi-dev libssl-dev libcminpack-dev \
             libjs-vega
@@ -62,7 +62,7 @@ import Testing
         "the archive trains, samples and reports where Swift is not installed",
         .enabled(
             if: isPossible,
-            "needs root, and Debian's Open MPI, OpenSSL, cminpack and Vega for development"))
+            "this needs root, and a second build: launch/test --all"))
     func archiveRunsWithoutSwift() throws {
         let bench = try Workbench()
         let package = try Launch.run(

@@ -41,6 +41,9 @@ package enum Launch {
     private static let isRefused =
         ProcessInfo.processInfo.environment["LOCKSTEP_TEST_STARTS"] == "none"
 
+    /// Whether the tests that take minutes and need the network run too, as in `launch/test --all`.
+    package static let runsAll = ProcessInfo.processInfo.environment["LOCKSTEP_TEST_ALL"] == "1"
+
     private struct Refused: Error, CustomStringConvertible {
         let description =
             "launch/test --fast starts no commands; move the test to a target or suite that it skips."
