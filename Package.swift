@@ -104,7 +104,7 @@ let package = Package(
         target("Model", ["Recipes", "Compute", "Support"]),
         target("Collectives", ["Recipes", "MPI", "Compute", "Support"]),
         target("Optimizers", ["Recipes", "Statistics", "Compute"]),
-        target("Checkpoints", ["Recipes", "Compute", "Support"]),
+        target("Checkpoints", ["Compute", "Support"]),
         target("Telemetry", ["Support", .product(name: "Logging", package: "swift-log")]),
         target(
             "Recipes", ["Compute", "Support", .product(name: "TOMLKit", package: "TOMLKit")]),
@@ -156,7 +156,7 @@ let package = Package(
             ], exclude: ["Golden"]),
         tests("Collectives", ["Collectives", "Compute", "Support"]),
         tests(
-            "Checkpoints", ["Checkpoints", "Recipes", "Compute", "Support", "TestSupport"],
+            "Checkpoints", ["Checkpoints", "Compute", "Support", "TestSupport"],
             exclude: ["Golden"]),
         tests(
             "Telemetry",
