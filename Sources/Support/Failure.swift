@@ -174,6 +174,7 @@ extension Failure {
         case EACCES, EPERM, EROFS: "choose a place that you have permission for"
         case ENOENT, ENOTDIR: "check the path"
         case EEXIST: "remove it if no other process uses it, or choose another place"
+        case ELOOP: "replace the link by what it leads to"
         case EMFILE, ENFILE: "raise the limit on open files with ulimit -n"
         case EIO: "check the disk or the network file system"
         default: "check the file system"
