@@ -78,8 +78,8 @@ struct SafetensorsHeader {
         of file: borrowing Descriptor, _ range: Range<Int>
     ) throws(Failure) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: range.count)
-        try bytes.withUnsafeMutableBytes { (bytes) throws(Failure) in
-            try file.fill(bytes, at: range.lowerBound)
+        try bytes.withUnsafeMutableBufferPointer { (bytes) throws(Failure) in
+            try file.fill(UnsafeMutableRawBufferPointer(bytes), at: range.lowerBound)
         }
         return bytes
     }
