@@ -27,9 +27,20 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
     /// The sentence that names the place, the problem and the remedy.
     package let sentence: String
 
+    /// Creates a failure. Control characters in the sentence are escaped, because a name in a file
+    /// from somebody else could contain a line break or a terminal's commands.
     package init(_ code: Code, _ sentence: String) {
         self.code = code
-        self.sentence = sentence
+        let isPlain = sentence.unicodeScalars.allSatisfy {
+            $0.properties.generalCategory != .control
+        }
+        self.sentence =
+            isPlain
+            ? sentence
+            : sentence.unicodeScalars.reduce(into: "") { text, scalar in
+                let isControl = scalar.properties.generalCategory == .control
+                text += isControl ? scalar.escaped(asASCII: true) : String(scalar)
+            }
     }
 
     package var description: String { sentence }
