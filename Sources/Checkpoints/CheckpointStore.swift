@@ -106,10 +106,24 @@ extension CheckpointStore {
                 .badData, folder, "holds step \(manifest.step)",
                 remedy: "give the folder back its original name")
         }
+        try Self.check(names: manifest, in: folder)
         for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
             try Self.verify(name, in: folder, expected: expected)
         }
         return Checkpoint(step: candidate.step, folder: folder, manifest: manifest)
+    }
+
+    /// Checks that a manifest names only files in its own folder.
+    static func check(names manifest: Manifest, in folder: String) throws(Failure) {
+        for name in manifest.files.keys.sorted() {
+            let bytes = name.utf8
+            guard bytes.contains(UInt8(ascii: "/")) || bytes.contains(0) || name.isEmpty else {
+                continue
+            }
+            throw unusable(
+                "\(folder)/\(manifestName)",
+                "names \(jsonQuoted(name)), which is not a file of its folder")
+        }
     }
 
     private static func verify(

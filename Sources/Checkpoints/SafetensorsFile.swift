@@ -5,29 +5,30 @@ import Support
     #error("safetensors data is little-endian and is copied as it is")
 #endif
 
-/// A memory-mapped safetensors file with a checked header.
+/// A safetensors file with a checked header.
 ///
-/// Only the pages of tensors that are used are read from the disk.
+/// The file is read rather than mapped into memory, because a signal kills the process if a mapped
+/// file is truncated or the disk fails. Only tensors that are used are read.
 package struct SafetensorsFile: ~Copyable {
     package let path: String
     /// The tensors in the order of their data.
     package let tensors: [StoredTensor]
     /// The free-form strings of the header.
     package let metadata: [String: String]
-    private let memory: MappedFile
+    private let file: Descriptor
     private let dataStart: Int
 
     /// Opens a file and checks its header against all rules of the format.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`, `.badData`.
     package init(opening path: String) throws(Failure) {
-        let memory = try MappedFile(mapping: path)
-        let header = try SafetensorsHeader(parsing: memory.bytes, path: path)
+        let file = try Descriptor(reading: path)
+        let header = try SafetensorsHeader(reading: file)
         self.path = path
         tensors = header.tensors
         metadata = header.metadata
         dataStart = header.dataStart
-        self.memory = memory
+        self.file = file
     }
 
     /// The tensor of a name, which is compared byte by byte; nil if there is none.
@@ -35,14 +36,17 @@ package struct SafetensorsFile: ~Copyable {
         tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
     }
 
-    /// Calls a closure with a tensor's bytes, which may have any alignment.
-    package borrowing func withBytes<Result, Problem: Error>(
-        of tensor: StoredTensor,
-        _ body: (UnsafeRawBufferPointer) throws(Problem) -> Result
-    ) throws(Problem) -> Result {
-        let range = place(of: tensor)
-        defer { memory.release(range) }
-        return try body(UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+    /// Calls a closure with a copy of a tensor's bytes, which is aligned for every type.
+    ///
+    /// - Throws: `.inputOutput`; `.badData` if the file became shorter; the closure's failure.
+    package borrowing func withBytes<Result>(
+        of tensor: StoredTensor, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: tensor.range.count, alignment: 64)
+        defer { bytes.deallocate() }
+        try file.fill(bytes, at: place(of: tensor).lowerBound)
+        return try body(UnsafeRawBufferPointer(bytes))
     }
 
     /// Returns the range of a tensor's bytes in the file.
@@ -53,25 +57,22 @@ package struct SafetensorsFile: ~Copyable {
     /// Copies the tensor called `name` to memory with room for exactly its elements.
     ///
     /// - Parameter shape: the shape that the tensor must have.
-    /// - Throws: `.badData` if the file has no such tensor or has one of another shape or type.
+    /// - Throws: `.badData` if the file has no such tensor, has one of another shape or type, or
+    ///   became shorter; `.inputOutput`.
     package borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
-        var target = UnsafeMutableRawPointer(destination)
-        memory.forEachPiece(of: place(of: try tensor(name, shape: shape))) { piece in
-            UnsafeMutableRawBufferPointer(start: target, count: piece.count).copyMemory(from: piece)
-            target += piece.count
-        }
+        let place = place(of: try tensor(name, shape: shape))
+        try file.fill(.init(start: destination, count: place.count), at: place.lowerBound)
     }
 
     /// Checks that all fp32 tensors hold only finite numbers.
     ///
-    /// The numbers are read rather than mapped, because Linux may map more pages than are touched,
-    /// and training checks a checkpoint when its own memory is at its peak.
+    /// They are read in small pieces, because training checks a checkpoint when its own memory is
+    /// at its peak.
     ///
     /// - Throws: `.inputOutput`; `.badData` that names the first tensor that does not.
     package borrowing func requireFinite() throws(Failure) {
-        let file = try Descriptor(reading: path)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
         defer { buffer.deallocate() }
         for tensor in tensors where tensor.type == .float32 {
@@ -79,11 +80,7 @@ package struct SafetensorsFile: ~Copyable {
             for start in stride(from: place.lowerBound, to: place.upperBound, by: buffer.count) {
                 let count = min(buffer.count, place.upperBound - start)
                 let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-                guard try file.read(at: start, into: piece) == count else {
-                    throw .file(
-                        .badData, path, "became shorter while it was read",
-                        remedy: "use another checkpoint")
-                }
+                try file.fill(piece, at: start)
                 let values = UnsafeRawBufferPointer(piece).assumingMemoryBound(to: Float.self)
                 guard firstNonFinite(in: values) != nil else { continue }
                 throw failure(
@@ -133,5 +130,17 @@ package struct SafetensorsFile: ~Copyable {
         if let extra = tensors.first(where: { !expected.contains($0.name) }) {
             throw failure("has a tensor \"\(extra.name)\" that the model lacks")
         }
+    }
+}
+
+extension Descriptor {
+    /// Fills a buffer with the bytes of a safetensors file from an offset, which its size and its
+    /// header allow.
+    ///
+    /// - Throws: `.inputOutput`; `.badData` if the file became shorter.
+    func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Failure) {
+        guard try read(at: offset, into: buffer) < buffer.count else { return }
+        throw .file(
+            .badData, path, "became shorter while it was read", remedy: "use another checkpoint")
     }
 }

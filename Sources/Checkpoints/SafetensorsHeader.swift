@@ -58,28 +58,39 @@ struct SafetensorsHeader {
     /// The longest header that readers of the format accept, in bytes.
     static let longest = 100_000_000
 
-    /// Parses the header at the start of a file's bytes.
+    /// Reads the header at the start of a file.
     ///
-    /// - Parameters:
-    ///   - bytes: the whole file.
-    ///   - path: the file's name in messages.
-    /// - Throws: `.badData`.
-    init(parsing bytes: UnsafeRawBufferPointer, path: String) throws(Failure) {
-        do throws(Defect) {
-            let text = try Self.headerText(of: bytes)
-            dataStart = 8 + text.count
-            let header = try Self.content(of: text)
-            metadata = header.metadata
-            var tensors = try header.entries.map(Self.tensor)
-            tensors.sort {
-                ($0.range.lowerBound, $0.range.upperBound)
-                    < ($1.range.lowerBound, $1.range.upperBound)
-            }
-            try Self.checkCoverage(tensors, dataSize: bytes.count - dataStart)
-            self.tensors = tensors
-        } catch {
+    /// - Throws: `.inputOutput`, `.badData`.
+    init(reading file: borrowing Descriptor) throws(Failure) {
+        let size = try file.size()
+        let lengthBytes = try Self.bytes(of: file, 0..<min(8, size))
+        let length = try Self.checked(file) { () throws(Defect) in
+            try Self.headerLength(lengthBytes, fileSize: size)
+        }
+        let text = try Self.bytes(of: file, 8..<8 + length)
+        dataStart = 8 + length
+        (tensors, metadata) = try Self.checked(file) { () throws(Defect) in
+            try Self.content(of: text, dataSize: size - 8 - length)
+        }
+    }
+
+    private static func bytes(
+        of file: borrowing Descriptor, _ range: Range<Int>
+    ) throws(Failure) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        try bytes.withUnsafeMutableBufferPointer { (bytes) throws(Failure) in
+            try file.fill(UnsafeMutableRawBufferPointer(bytes), at: range.lowerBound)
+        }
+        return bytes
+    }
+
+    /// Returns the result of a check of a file; a violation becomes a failure that names the file.
+    private static func checked<Value>(
+        _ file: borrowing Descriptor, _ check: () throws(Defect) -> Value
+    ) throws(Failure) -> Value {
+        do throws(Defect) { return try check() } catch {
             throw .file(
-                .badData, path, "is not a valid safetensors file, because \(error.problem)",
+                .badData, file.path, "is not a valid safetensors file, because \(error.problem)",
                 remedy: "get a fresh copy of it, or use another file")
         }
     }
@@ -91,25 +102,19 @@ struct SafetensorsHeader {
         init(_ problem: String) { self.problem = problem }
     }
 
-    private static func headerText(
-        of bytes: UnsafeRawBufferPointer
-    ) throws(Defect) -> UnsafeRawBufferPointer {
-        guard bytes.count >= 8 else {
-            throw Defect("it has \(bytes.count) bytes, fewer than the 8 of the header's length")
+    private static func headerLength(_ bytes: [UInt8], fileSize: Int) throws(Defect) -> Int {
+        guard bytes.count == 8 else {
+            throw Defect("it has \(fileSize) bytes, fewer than the 8 of the header's length")
         }
-        let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        let length = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length <= longest else {
             throw Defect("its header would have \(length) bytes, more than \(longest)")
         }
-        guard Int(length) <= bytes.count - 8 else {
+        guard Int(length) <= fileSize - 8 else {
             throw Defect(
-                "its header should have \(length) bytes but the file ends after \(bytes.count - 8)")
+                "its header should have \(length) bytes but the file ends after \(fileSize - 8)")
         }
-        let text = UnsafeRawBufferPointer(rebasing: bytes[8..<8 + Int(length)])
-        guard text.first == UInt8(ascii: "{") else {
-            throw Defect("its header does not begin with {")
-        }
-        return text
+        return Int(length)
     }
 
     /// The entry of a tensor before its values are checked.
@@ -126,12 +131,15 @@ struct SafetensorsHeader {
     }
 
     private static func content(
-        of text: UnsafeRawBufferPointer
-    ) throws(Defect) -> (metadata: [String: String], entries: [(name: String, Entry)]) {
+        of text: [UInt8], dataSize: Int
+    ) throws(Defect) -> (tensors: [StoredTensor], metadata: [String: String]) {
+        guard text.first == UInt8(ascii: "{") else {
+            throw Defect("its header does not begin with {")
+        }
         var metadata: [String: String] = [:]
         var entries: [(String, Entry)] = []
         do throws(JSONProblem) {
-            for member in try JSONObject(json: JSONValue(parsing: text)).members {
+            for member in try JSONObject(parsing: text).members {
                 if member.key == metadataKey {
                     metadata = try .init(json: member.value, at: member.key)
                 } else {
@@ -141,7 +149,12 @@ struct SafetensorsHeader {
         } catch {
             throw Defect("its header \(error.predicate)")
         }
-        return (metadata, entries)
+        var tensors = try entries.map(tensor)
+        tensors.sort {
+            ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+        }
+        try checkCoverage(tensors, dataSize: dataSize)
+        return (tensors, metadata)
     }
 
     private static func tensor(_ name: String, _ entry: Entry) throws(Defect) -> StoredTensor {

@@ -27,9 +27,20 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
     /// The sentence that names the place, the problem and the remedy.
     package let sentence: String
 
+    /// Creates a failure. Control characters in the sentence are escaped, because a name in a file
+    /// from somebody else could contain a line break or a terminal's commands.
     package init(_ code: Code, _ sentence: String) {
         self.code = code
-        self.sentence = sentence
+        let isPlain = sentence.unicodeScalars.allSatisfy {
+            $0.properties.generalCategory != .control
+        }
+        self.sentence =
+            isPlain
+            ? sentence
+            : sentence.unicodeScalars.reduce(into: "") { text, scalar in
+                let isControl = scalar.properties.generalCategory == .control
+                text += isControl ? scalar.escaped(asASCII: true) : String(scalar)
+            }
     }
 
     package var description: String { sentence }
@@ -174,6 +185,7 @@ extension Failure {
         case EACCES, EPERM, EROFS: "choose a place that you have permission for"
         case ENOENT, ENOTDIR: "check the path"
         case EEXIST: "remove it if no other process uses it, or choose another place"
+        case ELOOP: "replace the link by what it leads to"
         case EMFILE, ENFILE: "raise the limit on open files with ulimit -n"
         case EIO: "check the disk or the network file system"
         default: "check the file system"

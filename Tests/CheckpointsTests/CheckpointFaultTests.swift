@@ -92,6 +92,26 @@ enum Damage: String, CaseIterable, Sendable {
         try run.store.verify(candidate)
     }
 
+    @Test(
+        "a manifest that names a file outside of its folder is refused",
+        arguments: ["../../moments.safetensors", "/etc/passwd", "a\\u0000b", ""])
+    func namesOutsideOfTheFolder(_ name: String) throws {
+        let run = try Run()
+        try run.save(step: 10)
+        let path = run.store.path(step: 10) + "/manifest.json"
+        var text = String(decoding: try bytes(of: path), as: UTF8.self)
+        let stated = try #require(text.firstMatch(of: /"checksum" : "([0-9a-f]{64})"/)).1
+        let zeros = String(repeating: "0", count: 64)
+        text = text.replacing(stated, with: zeros)
+            .replacing("\"model.safetensors\" :", with: "\"\(name)\" :")
+        text = text.replacing(zeros, with: SHA256.hash(text))
+        try write(text.utf8, to: path)
+        let candidate = try #require(try run.store.candidates().first)
+        expectFailure(.badData, path, "which is not a file of its folder") {
+            () throws(Failure) in try run.store.verify(candidate)
+        }
+    }
+
     @Test("every damaged checkpoint is reported and none is found")
     func everyDamagedCheckpointIsReported() throws {
         let run = try Run()

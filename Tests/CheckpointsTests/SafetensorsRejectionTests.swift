@@ -184,6 +184,23 @@ private func entry(_ name: String, _ start: Int, _ end: Int) -> String {
         }
     }
 
+    @Test("a file that is truncated while it is open is reported")
+    func reportsATruncationWhileOpen() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/cut.safetensors"
+        try write(try golden("fp32.safetensors"), to: path)
+        let file = try SafetensorsFile(opening: path)
+        let first = try #require(file.tensors.first { $0.type == .float32 && $0.range.count > 0 })
+        try write(try golden("fp32.safetensors").prefix(100), to: path)
+        let copy = Buffer<Float>(count: first.range.count / 4)
+        expectFailure(.badData, path, "became shorter while it was read") { () throws(Failure) in
+            try file.copy(first.name, shape: first.shape, into: copy.base)
+        }
+        expectFailure(.badData, path, "became shorter while it was read") { () throws(Failure) in
+            try file.withBytes(of: first) { _ in }
+        }
+    }
+
     @Test("unusual but valid files are accepted")
     func acceptsUnusualValidFiles() throws {
         let folder = try TemporaryFolder()

@@ -73,7 +73,7 @@ private func goldenArena() -> (layout: ArenaLayout, arena: Buffer<Float>) {
         #expect(types == Set(ElementType.allCases).subtracting([.float8E8M0]))
         for tensor in file.tensors {
             #expect(tensor.shape == [3])
-            let content = file.withBytes(of: tensor) { Array($0) }
+            let content = try file.withBytes(of: tensor) { Array($0) }
             #expect(content.count == 3 * tensor.type.byteCount)
             let elements = stride(from: 0, to: content.count, by: tensor.type.byteCount).map {
                 Array(content[$0..<$0 + tensor.type.byteCount])

@@ -23,6 +23,13 @@ import Testing
         #expect(failure != Failure(.usage, failure.sentence))
     }
 
+    @Test("a name from a file can neither break the line nor command a terminal")
+    func controlCharactersAreEscaped() {
+        let failure = Failure.file(
+            .badData, "a\nb", "has the key \"\u{1B}[2J\u{9B}é\"", remedy: "correct it")
+        #expect(failure.sentence == #"a\nb: has the key "\u{001B}[2J\u{009B}é"; correct it."#)
+    }
+
     @Test("every builder gives the subject, the problem and the remedy")
     func builders() {
         let failures: [(Failure, Failure.Code, String)] = [

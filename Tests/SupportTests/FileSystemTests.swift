@@ -47,4 +47,44 @@ import Testing
         #expect(!FileSystem.exists(path))
         FileSystem.removeIfPossible(path)
     }
+
+    /// A folder from somebody else may hold links that lead anywhere.
+    @Test("a link in a folder does not let a write or a removal reach another place")
+    func linksAreNotFollowed() throws {
+        let kept = "\(folder)/kept"
+        try FileManager.default.createDirectory(atPath: kept, withIntermediateDirectories: false)
+        try AtomicFile.write("own", to: "\(kept)/own.txt")
+        func link(_ name: String, to target: String) throws {
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(folder)/\(name)", withDestinationPath: target)
+        }
+        try link("step-1.partial", to: kept)
+        try FileSystem.removeFlatFolder("\(folder)/step-1.partial")
+        #expect(!FileSystem.exists("\(folder)/step-1.partial"))
+
+        try link("page.html.partial", to: "\(kept)/own.txt")
+        try AtomicFile.write("page", to: "\(folder)/page.html")
+        #expect(try readText("\(folder)/page.html") == "page")
+
+        try link("log", to: "\(kept)/own.txt")
+        for open in [
+            { () throws(Failure) in _ = try AppendedFile(opening: "\(folder)/log") },
+            { () throws(Failure) in _ = try FileLock(waitingFor: "\(folder)/log") },
+        ] {
+            let failure = #expect(throws: Failure.self) { try open() }
+            #expect(failure?.code == .inputOutput)
+            #expect(failure?.sentence.hasSuffix("; replace the link by what it leads to.") == true)
+        }
+        #expect(try readText("\(kept)/own.txt") == "own")
+    }
+
+    @Test("a file that states a huge size is refused before memory is allocated")
+    func hugeFiles() throws {
+        let path = "\(folder)/huge"
+        try AtomicFile.write("{", to: path)
+        try FileHandle(forWritingTo: URL(filePath: path)).truncate(atOffset: 1 << 43)
+        let failure = #expect(throws: Failure.self) { try readBytes(path) }
+        #expect(failure?.code == .badData)
+        #expect(failure?.sentence.contains("has more than 2147483648 bytes") == true)
+    }
 }

@@ -165,7 +165,8 @@ extension BranchDesign: JSONReadable {
             batches.allSatisfy({ (1...limit).contains($0) }), (1...limit).contains(contextLength),
             let unit = Self.commonMultiple(batches), sequences >= 1, sequences % unit == 0,
             sequences <= Self.mostTokens / contextLength + unit, (1...100).contains(repeats),
-            tolerance > 0
+            tolerance > 0, let last = starts.last,
+            !last.step.multipliedReportingOverflow(by: trunkBatch * contextLength).overflow
         else { throw .mismatch("design of branches") }
     }
 }

@@ -9,10 +9,12 @@ package struct AppendedFile: ~Copyable {
 
     /// Opens a file for appending, and creates it if it is missing; `new` refuses an existing one.
     ///
+    /// A link is refused, because a folder from somebody else could make it append to any file.
+    ///
     /// - Throws: `.inputOutput`.
     package init(opening path: String, new: Bool = false) throws(Failure) {
         descriptor = try Descriptor(
-            opening: path, O_WRONLY | O_APPEND | O_CREAT | (new ? O_EXCL : 0))
+            opening: path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | (new ? O_EXCL : 0))
     }
 
     /// Appends text with one `write(2)`. If only a part of it fits, that part is removed again.

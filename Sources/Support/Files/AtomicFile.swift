@@ -14,6 +14,8 @@ package enum AtomicFile {
     ) throws(Failure) {
         let partial = path + AtomicFolder.partialSuffix
         do throws(Failure) {
+            // In a folder from somebody else, the temporary name could be a link to any file.
+            unlink(partial)
             var file = try OutputFile(creating: partial, named: path)
             try fill(&file)
             try file.finish()

@@ -83,23 +83,39 @@ package struct Descriptor: ~Copyable {
         return filled
     }
 
+    /// The largest number of bytes that are read as a whole, far more than a log of a million steps
+    /// has. Devices have no end, and a file with holes can state any size.
+    private static let longest = 1 << 31
+
     /// Reads everything from the current position to the end.
+    ///
+    /// - Throws: `.inputOutput`; `.badData` if there are more bytes than any file has that is read
+    ///   as a whole.
     package func readToEnd() throws(Failure) -> [UInt8] {
+        let tooLong = Failure.file(
+            .badData, path, "has more than \(Self.longest) bytes", remedy: "check the path")
+        let size = try regularSize() ?? 0
+        try require(size <= Self.longest, or: tooLong)
         var content: [UInt8] = []
         // Growing step by step would leave freed blocks of every size resident.
-        content.reserveCapacity(try regularSize() ?? 0)
-        try forEachChunk { chunk in content.append(contentsOf: chunk) }
+        content.reserveCapacity(size)
+        try forEachChunk { (chunk) throws(Failure) in
+            try require(content.count + chunk.count <= Self.longest, or: tooLong)
+            content.append(contentsOf: chunk)
+        }
         return content
     }
 
     /// Reads everything from the current position to the end, in pieces.
-    package func forEachChunk(_ body: (UnsafeRawBufferPointer) -> Void) throws(Failure) {
+    package func forEachChunk(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
         defer { buffer.deallocate() }
         while true {
             let count = try read(into: buffer)
             if count == 0 { return }
-            body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
     }
 

@@ -29,6 +29,12 @@ package enum FileSystem {
         return lstat(path, &status) == 0
     }
 
+    /// Returns whether a path is a symbolic link.
+    package static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
     /// Returns whether a path is a folder or a link to one.
     package static func isFolder(_ path: String) -> Bool {
         var status = stat()
@@ -117,11 +123,16 @@ package enum FileSystem {
         return Int(status.st_size)
     }
 
-    /// Removes a folder that holds only files. Does nothing if the folder does not exist.
+    /// Removes a folder that holds only files. Does nothing if the folder does not exist. Removes
+    /// only the link if the path is a link to a folder.
     ///
     /// - Throws: `.inputOutput`, also if the folder holds another folder.
     package static func removeFlatFolder(_ path: String) throws(Failure) {
         guard exists(path) else { return }
+        guard !isLink(path) else {
+            guard unlink(path) == 0 else { throw .systemCall("removed", path) }
+            return
+        }
         for name in try names(in: path) {
             guard unlink("\(path)/\(name)") == 0 else {
                 throw .systemCall("removed", "\(path)/\(name)")

@@ -116,9 +116,11 @@ package struct SweepFolder: Sendable {
         return origin
     }
 
-    /// Removes the checkpoints of a finished point, whose losses are in the ledger.
+    /// Removes the checkpoints of a finished point, whose losses are in the ledger. Does nothing if
+    /// their folder is a link, which could lead anywhere.
     package func removeCheckpoints(of point: SweepPoint) {
         let checkpoints = run(of: point).checkpoints
+        guard !FileSystem.isLink(checkpoints) else { return }
         for name in (try? FileSystem.names(in: checkpoints)) ?? [] {
             try? FileSystem.removeFlatFolder("\(checkpoints)/\(name)")
         }

@@ -362,8 +362,9 @@ final class CheckpointKeeper {
                 .badData, folder, "was trained on other data than \(data.path)",
                 remedy: "give --data the folder that the run was started with")
         }
+        let cursor = manifest.step.multipliedReportingOverflow(by: plan.lanes.globalBatch)
         guard manifest.lanes == plan.lanes.laneCount,
-            manifest.sampleCursor == manifest.step * plan.lanes.globalBatch
+            manifest.sampleCursor == cursor.partialValue, !cursor.overflow
         else {
             throw .file(
                 .badData, folder,
