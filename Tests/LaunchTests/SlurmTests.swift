@@ -6,7 +6,8 @@ import Testing
 @Suite(
     .serialized,
     .enabled(
-        if: SlurmCluster.isInstalled, "slurmctld, slurmd, slurm-client or munge is not installed"))
+        if: SlurmCluster.isInstalled && Launch.runsAll,
+        "this needs slurmctld, slurmd, slurm-client and munge: launch/test --all"))
 struct SlurmTests {
     private let job = "\(Launch.root)/launch/slurm/job"
     private let launcher = "\(Launch.root)/launch/mpirun"
