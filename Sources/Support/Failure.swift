@@ -99,7 +99,8 @@ extension Failure {
     ///   - command: the command that writes such results, such as "train".
     package static func holdsNo(_ result: String, _ path: String, command: String) -> Failure {
         .file(
-            .missingInput, path, "holds no \(result)",
+            .missingInput, path,
+            FileSystem.exists(path) ? "holds no \(result)" : "does not exist",
             remedy: "give the folder that `lockstep \(command)` was given as --out")
     }
 

@@ -165,7 +165,7 @@ extension CommandLineTests {
                 78, ["[optimizer] name = \"sgd\""])
             expectRefusal(
                 try bench.lockstep(arguments(bench, "--start", bench.path("none"))), 66,
-                ["holds no run"])
+                ["none: does not exist"])
         }
 
         @Test(

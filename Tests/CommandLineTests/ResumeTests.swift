@@ -35,13 +35,13 @@ extension CommandLineTests {
         @Test("a missing run cannot be resumed, evaluated or sampled")
         func missingRunCannotBeResumed() throws {
             let bench = try Workbench()
-            for run in ["none", "data"] {
+            for (run, problem) in [("none", "does not exist"), ("data", "holds no run")] {
                 let outcome = try bench.lockstep("train", "--resume", "--out", bench.path(run))
-                expectRefusal(outcome, 66, ["\(bench.path(run)): holds no run"])
+                expectRefusal(outcome, 66, ["\(bench.path(run)): \(problem)"])
             }
             for command in ["evaluate", "sample"] {
                 let outcome = try bench.lockstep(command, bench.path("none"), ranks: 2)
-                expectRefusal(outcome, 66, ["\(bench.path("none")): holds no run"])
+                expectRefusal(outcome, 66, ["\(bench.path("none")): does not exist"])
             }
             #expect(!bench.exists("none"))
         }

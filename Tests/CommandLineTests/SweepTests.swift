@@ -269,7 +269,7 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(
                     "sweep", "--resume", "--out", bench.path("none"), "--budget", "5 runs"), 66,
-                ["holds no sweep"])
+                ["none: does not exist"])
         }
 
         /// Runs are missing before the first one has ended and while others are open.

@@ -72,7 +72,7 @@ import Verdicts
             return sweep.points()
         }()
         var counts: [Int: UInt64] = [8: 2, 16: 2, 32: 2]
-        while rounds < 6 {
+        while rounds < 12 {
             let points = all.filter { $0.seed < counts[$0.batch] ?? 0 }
             let analysis = try Analysis(points, settings: settings).designs[0]
             guard let runs = analysis.nextRuns else {
@@ -85,10 +85,11 @@ import Verdicts
             #expect(runs.probabilities.isEmpty == (fewest < 3), "\(runs.sentence)")
             #expect(runs.probabilities.allSatisfy { (0...1.001).contains($0.probability) })
             for case .seeds(let count, let batches) in runs.parts {
+                #expect(count <= 5, "a step is small: \(runs.sentence)")
                 for batch in batches { counts[batch, default: 0] += UInt64(count) }
             }
         }
-        #expect((1...4).contains(rounds), "\(rounds) rounds, \(counts)")
+        #expect((1...10).contains(rounds), "\(rounds) rounds, \(counts)")
     }
 
     @Test("more seeds of a batch are asked for once, after the rates")

@@ -264,11 +264,11 @@ import Verdicts
         let unknown = try noBase.analysis().bestGuess
         #expect(
             unknown
-                == "Best guess: none, because no cost of a rule that may hold is known; the rates of "
+                == "Best guess: unknown, because no cost of a rule that may hold is known; the rates of "
                 + "least loss are 0.0001 at B = 8 and 0.0001 at B = 16.")
         let one = try PlantedSweep(batches: [8]).analysis().bestGuess
         #expect(
-            one.hasPrefix("Best guess: none, because no rule is judged; the rate of "), "\(one)")
+            one.hasPrefix("Best guess: unknown, because no rule is judged; the rate of "), "\(one)")
     }
 
     @Test("if every rule fails and diverges, the best guess is the measured rates")

@@ -97,7 +97,10 @@ package struct PlainAnswer: Sendable, Equatable {
                 "when the batch grows from \(baseBatch) to \($0), "
                     + "\(Format.list(leaders.map(\.rate))) "
                     + "\(leaders.count == 1 ? "is" : "are") still good"
-            } ?? "no rule is shown to give a good rate above batch \(baseBatch)"
+            }
+            ?? "no rule is shown to give a good rate "
+            + (rules.contains { $0.verdicts.contains { $0.kind == .holds } }
+                ? "from batch \(baseBatch) to the next" : "above batch \(baseBatch)")
         // A single leader is the subject of its own failure, too.
         let own = leaders.count == 1 ? leaders[0].failure.map { ", but it is \($0)" } ?? "" : ""
         let others = own.isEmpty ? rules : rules.filter { $0.name != leaders[0].name }

@@ -10,7 +10,7 @@ extension DesignAnalysis {
 
     private var guess: String {
         let judged = verdicts.filter { $0.basis == .baseRate && $0.isJudged }
-        guard !judged.isEmpty else { return "none, because no rule is judged; \(measuredRates)" }
+        guard !judged.isEmpty else { return "unknown, because no rule is judged; \(measuredRates)" }
         let mayHold = judged.filter { $0.failsFrom == nil }
         guard !mayHold.isEmpty else { return guessIfAllFail(judged) }
         let scope = mayHold.count < judged.count ? " of the rules that may hold" : ""
@@ -28,7 +28,7 @@ extension DesignAnalysis {
             return "\(best.verdict.name) costs least, as far as the runs show: \(best.text); no "
                 + "cost of a rule that scales the base batch's best rate is known"
         }
-        return "none, because no cost of a rule that may hold is known; \(measuredRates)"
+        return "unknown, because no cost of a rule that may hold is known; \(measuredRates)"
     }
 
     private func guessIfAllFail(_ judged: [RuleVerdict]) -> String {

@@ -47,6 +47,8 @@ package struct RuleVerdict: Sendable, Equatable {
     package let decidingGaps: [Undecided]
     /// The batches beyond `failsFrom` at which the rule holds.
     package let holdsBeyondFailure: [Int]
+    /// The batches between an undecided one and `failsFrom` at which the rule holds.
+    package let holdsBeyondGap: [Int]
     /// The undecided batches beyond `failsFrom`.
     package let undecidedBeyondFailure: [Undecided]
     /// The batches at which the rule fails.
@@ -83,6 +85,9 @@ package struct RuleVerdict: Sendable, Equatable {
         holdsUpTo = zip(judged, judgments).prefix { $0.1 == .holds }.last?.0.batch
         holdsBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
             .filter { $0.1 == .holds }.map(\.0.batch)
+        let firstGap = judgments.firstIndex(of: .undecided) ?? judged.count
+        holdsBeyondGap = zip(judged, judgments).prefix(failure ?? judged.count)
+            .dropFirst(firstGap).filter { $0.1 == .holds }.map(\.0.batch)
         failures = zip(judged, judgments).filter { $0.1 == .fails }.map(\.0.batch)
         let open = zip(judged, judgments).filter { $0.1 == .undecided }.map { regret, _ in
             Undecided(
@@ -131,6 +136,19 @@ package struct RuleVerdict: Sendable, Equatable {
     /// `holdsUpTo`, or nil if that is the base batch, where a rule changes nothing.
     package var reachBeyondBase: Int? { holdsUpTo.flatMap { $0 > baseBatch ? $0 : nil } }
 
+    /// A predicate such as "holds up to B = 4 and at B = 16", or nil if the rule holds at no batch
+    /// between the base and the first failure.
+    ///
+    /// - Parameter bound: the regret up to which a rule holds, in parentheses; nil to leave it out.
+    func success(bound: String? = nil) -> String? {
+        let others =
+            holdsBeyondGap.isEmpty
+            ? nil : "at B = \(Format.list(holdsBeyondGap.map(String.init)))"
+        let reach = reachBeyondBase.map { "up to B = \($0)" + (bound.map { " \($0)" } ?? "") }
+        let parts = [reach, others].compactMap(\.self)
+        return parts.isEmpty ? nil : "holds \(Format.list(parts))"
+    }
+
     /// A predicate such as "fails from B = 16", or nil if the rule does not fail.
     var failure: String? {
         guard let failsFrom else { return nil }
@@ -155,7 +173,7 @@ package struct RuleVerdict: Sendable, Equatable {
                 + (isEndOfGrid ? "that was trained." : "at which it was trained.")
         }
         var predicates: [String] = []
-        if let reachBeyondBase { predicates.append("holds up to B = \(reachBeyondBase)") }
+        if let success = success() { predicates.append(success) }
         if let failure { predicates.append(failure) }
         if !gaps.isEmpty { predicates.append("is undecided \(Format.list(gaps))") }
         return "\(name) \(Format.list(predicates))."

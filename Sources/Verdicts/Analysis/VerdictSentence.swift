@@ -28,7 +28,11 @@ func verdictSentence(
         clause(verdict, bound: index == 0 ? bound : nil)
     }
     if holding.isEmpty {
-        clauses.append("no rule is shown to hold beyond the base batch \(bound)")
+        let next = verdicts.allSatisfy(\.holdsBeyondGap.isEmpty)
+        clauses.append(
+            "no rule is shown to hold "
+                + (next ? "beyond the base batch" : "from the base batch to the next")
+                + " \(bound)")
     }
     clauses += (failing + undecided).filter { $0.failsFrom != nil || !$0.undecided.isEmpty }
         .map { clause($0, bound: nil) }
@@ -40,9 +44,7 @@ func verdictSentence(
 /// - Parameter bound: the regret up to which a rule holds, in parentheses; nil to leave it out.
 private func clause(_ verdict: RuleVerdict, bound: String?) -> String {
     var predicates: [String] = []
-    if let reach = verdict.reachBeyondBase {
-        predicates.append("holds up to B = \(reach)" + (bound.map { " \($0)" } ?? ""))
-    }
+    if let success = verdict.success(bound: bound) { predicates.append(success) }
     if let failure = verdict.failure { predicates.append(failure) }
     let open = verdict.allUndecided.map(\.batch)
     if !open.isEmpty {

@@ -120,6 +120,10 @@ package struct TransferAnalysis: Sendable, Equatable {
         if let reach = verdict.reachBeyondBase {
             predicates.append("transfers up to \(name(of: reach)) (regret <= \(tolerance) at 95 %)")
         }
+        if !verdict.holdsBeyondGap.isEmpty {
+            predicates.append(
+                "transfers to \(Format.list(verdict.holdsBeyondGap.map(name(of:))))")
+        }
         if !verdict.allUndecided.isEmpty {
             let names = verdict.allUndecided.map { name(of: $0.batch) }
             predicates.append("is undecided at \(Format.list(names))")
