@@ -11,7 +11,7 @@ import Support
 
 /// A reader of files from others. A `Failure` is a good end; a crash, a hang or memory without a
 /// bound is not.
-private let readers: [String: (Input) throws -> Void] = [
+private let readers: [String: @Sendable (Input) throws -> Void] = [
     "safetensors": readSafetensors,
     "tokens": readTokens,
     "tokenizer": readTokenizer,
@@ -130,7 +130,8 @@ private func exercise(_ tokenizer: any Tokenizer) throws {
     guard let ids = try? tokenizer.encodeWithEndOfText(sample) else { return }
     precondition(ids.allSatisfy { $0 < tokenizer.vocabularySize })
     guard let ids = try? tokenizer.encode(sample) else { return }
-    precondition(try tokenizer.decode(ids) == Array(sample.utf8))
+    let decoded = try tokenizer.decode(ids)
+    precondition(decoded == Array(sample.utf8))
 }
 
 private func readDataset(_ input: Input) throws {
@@ -147,7 +148,8 @@ private func readManifest(_ input: Input) throws {
     // The seed of a recipe fits in an `Int`.
     guard manifest.seed <= Int.max else { return }
     let text = manifest.text
-    precondition(try Manifest(parsing: Array(text.utf8), path: "manifest.json") == manifest)
+    let again = try Manifest(parsing: Array(text.utf8), path: "manifest.json")
+    precondition(again == manifest)
 }
 
 private func readRecipe(_ input: Input) throws {
