@@ -30,11 +30,7 @@ private struct Input {
     let bytes: UnsafeRawBufferPointer
     var text: String { String(decoding: bytes, as: UTF8.self) }
 
-    static let folder: String = {
-        let folder = "/dev/shm/lockstep-fuzzing-\(getpid())"
-        mkdir(folder, 0o700)
-        return folder
-    }()
+    static let folder = variable("LOCKSTEP_FUZZING_FOLDER")
 
     /// Writes a file with some bytes, by default all of them; returns its path.
     func file(_ name: String, _ bytes: UnsafeRawBufferPointer? = nil) -> String {
@@ -56,6 +52,10 @@ private struct Input {
     }
 }
 
+private func variable(_ name: String) -> String {
+    getenv(name).map { String(cString: $0) } ?? ""
+}
+
 nonisolated(unsafe) private var reader: (Input) throws -> Void = { _ in }
 
 @_cdecl("LLVMFuzzerInitialize")
@@ -63,10 +63,9 @@ public func initialize(
     _ count: UnsafeMutablePointer<CInt>,
     _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>>>
 ) -> CInt {
-    let name = getenv("LOCKSTEP_FUZZING").map { String(cString: $0) } ?? ""
+    let name = variable("LOCKSTEP_FUZZING_READER")
     guard let chosen = readers[name] else { fatalError("there is no reader \"\(name)\"") }
     reader = chosen
-    atexit { _ = rmdir(Input.folder) }
     return 0
 }
 
