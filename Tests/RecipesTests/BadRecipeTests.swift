@@ -25,7 +25,8 @@ import Testing
                 "[\nmodel]\nlayers = 2",
                 ["test.toml: is not valid TOML at line 1 ([ without a name)"]
             ),
-            ("[model]\r\n \t[[ = ]]", ["is not valid TOML at line 2", "[training]"]),
+            ("[model]\r\n \t[[ = ]]", ["is not valid TOML at line 2"]),
+            ("[optimizer]\nbetas = [0.9, }]", ["is not valid TOML at line 2 (} in a list)"]),
             (
                 String(repeating: "a.", count: 20_000) + "a = 1",
                 ["test.toml: has more than 5000 dots"]

@@ -96,10 +96,11 @@ package enum RecipeValue: Equatable, Sendable {
                 .configuration, name, "has more than \(dotLimit) dots",
                 remedy: "use only dotted keys that are listed by `lockstep train --keys`")
         }
-        if let line = lineOfHeaderWithoutName(text) {
+        if let defect = TOMLBrackets.defect(in: text) {
             throw .file(
-                .configuration, name, "is not valid TOML at line \(line) ([ without a name)",
-                remedy: "write the name of the section after it, as in [training]")
+                .configuration, name,
+                "is not valid TOML at line \(defect.line) (\(defect.problem))",
+                remedy: "correct it")
         }
         let table: TOMLTable
         do {
@@ -115,41 +116,6 @@ package enum RecipeValue: Equatable, Sendable {
                 .configuration, name, "is not valid TOML (\(error))", remedy: "correct it")
         }
         return try entries(of: table, in: "\(name): ")
-    }
-
-    /// Returns the number of the first line that begins with "[" but not with a name after it; nil if
-    /// there is none.
-    ///
-    /// TOMLKit ends the process at such a section. In a list of lists, such a line would be valid, but
-    /// no key takes one.
-    private static func lineOfHeaderWithoutName(_ text: String) -> Int? {
-        var rest = text.unicodeScalars[...]
-        var line = 1
-        while !rest.isEmpty {
-            var start = rest.prefix { !isLineBreak($0) }
-            rest = rest.dropFirst(start.count)
-            func skipSpace() {
-                start = start.drop { $0.properties.isWhitespace || $0 == "\u{FEFF}" }
-            }
-            skipSpace()
-            if start.first == "[" {
-                start.removeFirst()
-                skipSpace()
-                if start.first == "[" { start.removeFirst() }
-                skipSpace()
-                let isNamed = start.first.map { scalar in
-                    scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9") ~= scalar)
-                        || "-_\"']".unicodeScalars.contains(scalar)
-                }
-                if !(isNamed ?? rest.isEmpty) { return line }
-            }
-            if let end = rest.popFirst(), end == "\n" { line += 1 }
-        }
-        return nil
-    }
-
-    private static func isLineBreak(_ scalar: Unicode.Scalar) -> Bool {
-        ("\n"..."\r") ~= scalar || ["\u{85}", "\u{2028}", "\u{2029}"].contains(scalar)
     }
 
     /// Reads a value of the command line: TOML, or otherwise text without quotes.
