@@ -11,7 +11,7 @@ import Support
 
 /// A reader of files from others. A `Failure` is a good end; a crash, a hang or memory without a
 /// bound is not.
-private let readers: [String: (Input) throws -> Void] = [
+private let readers: [String: @Sendable (Input) throws -> Void] = [
     "safetensors": readSafetensors,
     "tokens": readTokens,
     "tokenizer": readTokenizer,
@@ -30,11 +30,7 @@ private struct Input {
     let bytes: UnsafeRawBufferPointer
     var text: String { String(decoding: bytes, as: UTF8.self) }
 
-    static let folder: String = {
-        let folder = "/dev/shm/lockstep-fuzzing-\(getpid())"
-        mkdir(folder, 0o700)
-        return folder
-    }()
+    static let folder = variable("LOCKSTEP_FUZZING_FOLDER")
 
     /// Writes a file with some bytes, by default all of them; returns its path.
     func file(_ name: String, _ bytes: UnsafeRawBufferPointer? = nil) -> String {
@@ -56,6 +52,10 @@ private struct Input {
     }
 }
 
+private func variable(_ name: String) -> String {
+    getenv(name).map { String(cString: $0) } ?? ""
+}
+
 nonisolated(unsafe) private var reader: (Input) throws -> Void = { _ in }
 
 @_cdecl("LLVMFuzzerInitialize")
@@ -63,10 +63,9 @@ public func initialize(
     _ count: UnsafeMutablePointer<CInt>,
     _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>>>
 ) -> CInt {
-    let name = getenv("LOCKSTEP_FUZZING").map { String(cString: $0) } ?? ""
+    let name = variable("LOCKSTEP_FUZZING_READER")
     guard let chosen = readers[name] else { fatalError("there is no reader \"\(name)\"") }
     reader = chosen
-    atexit { _ = rmdir(Input.folder) }
     return 0
 }
 
@@ -130,7 +129,8 @@ private func exercise(_ tokenizer: any Tokenizer) throws {
     guard let ids = try? tokenizer.encodeWithEndOfText(sample) else { return }
     precondition(ids.allSatisfy { $0 < tokenizer.vocabularySize })
     guard let ids = try? tokenizer.encode(sample) else { return }
-    precondition(try tokenizer.decode(ids) == Array(sample.utf8))
+    let decoded = try tokenizer.decode(ids)
+    precondition(decoded == Array(sample.utf8))
 }
 
 private func readDataset(_ input: Input) throws {
@@ -147,7 +147,8 @@ private func readManifest(_ input: Input) throws {
     // The seed of a recipe fits in an `Int`.
     guard manifest.seed <= Int.max else { return }
     let text = manifest.text
-    precondition(try Manifest(parsing: Array(text.utf8), path: "manifest.json") == manifest)
+    let again = try Manifest(parsing: Array(text.utf8), path: "manifest.json")
+    precondition(again == manifest)
 }
 
 private func readRecipe(_ input: Input) throws {

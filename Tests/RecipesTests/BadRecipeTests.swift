@@ -20,6 +20,13 @@ import Testing
             ("[model]\nzzzzzzzzzzzz = 2", ["use one of architecture, layers, heads"]),
             ("layers = 2", ["has the key \"layers\" outside of a section", "[model]"]),
             ("[model\nlayers = 2", ["test.toml: is not valid TOML at line 1"]),
+            // TOMLKit would end the process at these sections.
+            (
+                "[\nmodel]\nlayers = 2",
+                ["test.toml: is not valid TOML at line 1 ([ without a name)"]
+            ),
+            ("[model]\r\n \t[[ = ]]", ["is not valid TOML at line 2"]),
+            ("[optimizer]\nbetas = [0.9, }]", ["is not valid TOML at line 2 (} in a list)"]),
             (
                 String(repeating: "a.", count: 20_000) + "a = 1",
                 ["test.toml: has more than 5000 dots"]

@@ -27,7 +27,7 @@ import Testing
     func controlCharactersAreEscaped() {
         let failure = Failure.file(
             .badData, "a\nb", "has the key \"\u{1B}[2J\u{9B}é\"", remedy: "correct it")
-        #expect(failure.sentence == #"a\nb: has the key "\u{001B}[2J\u{009B}é"; correct it."#)
+        #expect(failure.sentence == #"a\nb: has the key "\u{1B}[2J\u{009B}é"; correct it."#)
     }
 
     @Test("every builder gives the subject, the problem and the remedy")

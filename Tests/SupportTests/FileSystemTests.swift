@@ -67,14 +67,12 @@ import Testing
         #expect(try readText("\(folder)/page.html") == "page")
 
         try link("log", to: "\(kept)/own.txt")
-        for open in [
-            { () throws(Failure) in _ = try AppendedFile(opening: "\(folder)/log") },
-            { () throws(Failure) in _ = try FileLock(waitingFor: "\(folder)/log") },
-        ] {
-            let failure = #expect(throws: Failure.self) { try open() }
-            #expect(failure?.code == .inputOutput)
-            #expect(failure?.sentence.hasSuffix("; replace the link by what it leads to.") == true)
-        }
+        expectFailure(
+            .inputOutput, "log: cannot be created", "replace the link by what it leads to"
+        ) { () throws(Failure) in _ = try AppendedFile(opening: "\(folder)/log") }
+        expectFailure(
+            .inputOutput, "log: cannot be created", "replace the link by what it leads to"
+        ) { () throws(Failure) in _ = try FileLock(waitingFor: "\(folder)/log") }
         #expect(try readText("\(kept)/own.txt") == "own")
     }
 

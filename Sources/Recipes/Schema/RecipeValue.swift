@@ -96,6 +96,12 @@ package enum RecipeValue: Equatable, Sendable {
                 .configuration, name, "has more than \(dotLimit) dots",
                 remedy: "use only dotted keys that are listed by `lockstep train --keys`")
         }
+        if let defect = TOMLBrackets.defect(in: text) {
+            throw .file(
+                .configuration, name,
+                "is not valid TOML at line \(defect.line) (\(defect.problem))",
+                remedy: "correct it")
+        }
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
