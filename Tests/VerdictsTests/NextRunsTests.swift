@@ -76,7 +76,7 @@ import Verdicts
             let points = all.filter { $0.seed < counts[$0.batch] ?? 0 }
             let analysis = try Analysis(points, settings: settings).designs[0]
             guard let runs = analysis.nextRuns else {
-                #expect(analysis.verdicts.flatMap(\.undecided).isEmpty)
+                #expect(analysis.verdicts.filter { !$0.isSettled }.isEmpty)
                 break
             }
             rounds += 1

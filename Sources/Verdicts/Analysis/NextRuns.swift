@@ -99,7 +99,7 @@ package struct NextRuns: Sendable, Equatable {
             let mean = Sample(decisions(count).map(\.probability)).mean
             if mean > best.mean + Self.leastGain { best = (count, mean) }
         }
-        guard best.mean >= Self.leastUseful || fewest < Self.fewSeeds else {
+        guard best.mean >= Self.leastUseful || fewest < Self.fewSeeds && best.mean > 0 else {
             self.init([], optima, costs: costs)
             return
         }
