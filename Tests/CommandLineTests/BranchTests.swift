@@ -191,7 +191,7 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep("branch", run, "--out", run), 64, ["already holds a run"])
             expectRefusal(
-                try bench.lockstep(["branch", "--resume"] + out), 66, ["holds no branches"])
+                try bench.lockstep(["branch", "--resume"] + out), 66, ["x: does not exist"])
             // Five ranks are more than the four lanes of the run.
             expectRefusal(
                 try bench.lockstep(["branch", run] + out, ranks: 5), 78, ["5 ranks", "4 lanes"])
