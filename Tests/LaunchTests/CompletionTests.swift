@@ -43,9 +43,13 @@ import Testing
         /// Returns the words with which a shell's script, in a folder with a recipe, a table and a
         /// folder, completes a line.
         func completions(_ shell: String, _ script: String, of line: String) throws -> [String] {
+            // fish reads the completions of a command only if the command is in PATH.
+            let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
             let outcome = try Launch.run(
-                "env", ["--chdir", "\(folder.path)/work", shell, "-c", script, shell, line],
-                environment: ["HOME": folder.path])
+                "env",
+                ["-u", "XDG_CONFIG_HOME", "--chdir", "\(folder.path)/work"]
+                    + [shell, "-c", script, shell, line],
+                environment: ["HOME": folder.path, "PATH": "\(Launch.products):\(path)"])
             #expect(outcome.status == 0, "\(outcome.errors)")
             return outcome.output.split(separator: "\n").map { String($0) }
         }
