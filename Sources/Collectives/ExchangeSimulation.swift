@@ -118,9 +118,7 @@ package struct ExchangeSimulation {
             owners[message.to].open[message.bucket] -= 1
             if !message.isSum {
                 owners[message.to].awaitedNodes[message.bucket] -= 1
-                if owners[message.to].awaitedNodes[message.bucket] == 0 {
-                    sendSums(message.to, message.bucket, at: done)
-                }
+                sendSums(message.to, message.bucket, at: done)
             }
             finishIfDone(message.to, message.bucket, at: done)
         case .sent(let owner, let bucket):
@@ -144,14 +142,20 @@ package struct ExchangeSimulation {
                         from: owner, to: other, bucket, part.count, isSum: false, at: time)
                 }
             }
+            sendSums(owner, bucket, at: time)
             finishIfDone(owner, bucket, at: time)
         }
     }
 
+    /// Sends the sum of the owner's part once all nodes are here.
     private mutating func sendSums(_ owner: Int, _ bucket: Int, at time: Double) {
-        if traffic.scatters { return }
+        // Nodes of hosts that are ahead may arrive before this bucket starts here.
+        guard !traffic.scatters, owners[owner].awaitedNodes[bucket] == 0,
+            bucket < owners[owner].started
+        else { return }
         let (host, segment) = (owners[owner].host, owners[owner].segment)
         let part = traffic.partition.part(segment, host: host, ofBucket: bucket)
+        if part.isEmpty { return }
         for distance in 1..<hostCount {
             let other = (host + distance) % hostCount
             send(from: owner, to: other, bucket, part.count, isSum: true, at: time)
@@ -159,7 +163,6 @@ package struct ExchangeSimulation {
     }
 
     private mutating func finishIfDone(_ owner: Int, _ bucket: Int, at time: Double) {
-        // Messages of hosts that are ahead may arrive before this bucket starts here.
         guard owners[owner].open[bucket] == 0, bucket < owners[owner].started else { return }
         owners[owner].open[bucket] = -1
         owners[owner].freeSlots += 1
@@ -215,14 +218,14 @@ package struct ExchangeSimulation {
             heap.swapAt(0, last)
             let (time, _, event) = heap.removeLast()
             var parent = 0
-            while true {
-                let children = 2 * parent + 1..<min(heap.count, 2 * parent + 3)
-                guard children.lowerBound < heap.count,
-                    let least = children.min(by: isEarlier), isEarlier(least, parent)
-                else { return (time, event) }
-                heap.swapAt(parent, least)
-                parent = least
+            while 2 * parent + 1 < heap.count {
+                var child = 2 * parent + 1
+                if child + 1 < heap.count, isEarlier(child + 1, child) { child += 1 }
+                guard isEarlier(child, parent) else { break }
+                heap.swapAt(parent, child)
+                parent = child
             }
+            return (time, event)
         }
 
         private func isEarlier(_ left: Int, _ right: Int) -> Bool {
