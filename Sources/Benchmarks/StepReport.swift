@@ -76,6 +76,7 @@ extension StepReport {
             "parameters": .integer(plan.recipe.model.parameterCount),
             "steps": .integer(records.count),
             "mean_step_seconds": rounded(times.total, 6),
+            "step_seconds_deviation": rounded(robustDeviation(seconds), 6),
         ]
         for (name, seconds) in parts(times) {
             object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)

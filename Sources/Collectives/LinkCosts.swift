@@ -38,14 +38,37 @@ extension ExchangeTraffic {
         ready: [Double], backward: Double, costs: LinkCosts
     ) -> Double {
         guard partition.hostCount > 1 else { return 0 }
-        var (link, work) = (0.0, 0.0)
+        let (delayed, work) = delayed(ready, costs: costs)
+        var link = 0.0
         for bucket in partition.buckets.indices {
-            let (host, owner) = largestLoads(ofBucket: bucket)
+            let host = largestLoads(ofBucket: bucket).host
             let bytes = Double(max(host.sentBytes, host.receivedBytes))
-            link = max(link, ready[bucket] + work) + bytes / costs.bytesPerSecond
-            work += workSeconds(of: owner, costs)
+            link = max(link, delayed[bucket]) + bytes / costs.bytesPerSecond
         }
         return max(work, link - backward) + 2 * costs.latency
+    }
+
+    /// Returns the same seconds from executing the exchange in virtual time.
+    package func executedSeconds(
+        ready: [Double], backward: Double, costs: LinkCosts
+    ) -> Double {
+        guard partition.hostCount > 1 else { return 0 }
+        let (delayed, work) = delayed(ready, costs: costs)
+        let simulation = ExchangeSimulation(self, ready: delayed, costs: costs)
+        return max(work, simulation.end - backward)
+    }
+
+    /// Returns the times at which buckets are ready if the cores also do the work of the messages
+    /// of the buckets before them, and the seconds of all that work.
+    private func delayed(
+        _ ready: [Double], costs: LinkCosts
+    ) -> (ready: [Double], work: Double) {
+        var (delayed, work) = (ready, 0.0)
+        for bucket in partition.buckets.indices {
+            delayed[bucket] += work
+            work += workSeconds(of: largestLoads(ofBucket: bucket).owner, costs)
+        }
+        return (delayed, work)
     }
 
     /// Returns the seconds of gathering the updated parameters, which no other work overlaps with;

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import Recipes
 import Support
 import Training
 
@@ -12,6 +13,7 @@ struct BenchStepCommand: ParsableCommand {
               launch/mpirun -- lockstep bench step --size gpt2-124m
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size char --json
               lockstep bench step --size baby --set model.layers=12
+              launch/mpirun -- lockstep bench step --recipe recipe.toml --json >step.json
 
             Sizes, with the work per rank in a step:
               gpt2-124m         4 sequences of 256 tokens
@@ -22,10 +24,15 @@ struct BenchStepCommand: ParsableCommand {
             A step is forward, backward with the reduction, clipping to norm 1 and
             AdamW. Two warm-up steps precede the measured ones. MFU is the model's
             arithmetic as a share of the cores' peak, which is measured first.
+            With a recipe, each rank trains one micro-batch of the recipe's model with its
+            precision and optimizer; `lockstep plan` reads the JSON of such a step.
             """)
 
     @Option(help: "The name of the model and the work per rank.")
     var size = "gpt2-124m"
+
+    @Option(help: "Measure the step of a recipe instead of a size.")
+    var recipe: String?
 
     @OptionGroup var arithmetic: PrecisionOptions
 
@@ -55,11 +62,23 @@ struct BenchStepCommand: ParsableCommand {
 
     func run() throws {
         try requireOption("--steps", steps, in: 1...1_000_000, remedy: "try 5")
-        let benchmark = StepBenchmark(
-            size: try BenchmarkSize.named(size), precision: try arithmetic.choice(), steps: steps,
-            overrides: set, sequenceLength: sequenceLength, tracePath: trace)
+        let size = try BenchmarkSize.named(size)
+        let precision = try arithmetic.choice()
         try Job.run(threads, emulatesBF16: arithmetic.emulation.emulateBf16, onStop: .exitAtOnce) {
             (job) throws(Failure) in
+            var benchmark = StepBenchmark(
+                size: size, precision: precision, steps: steps, overrides: set,
+                sequenceLength: sequenceLength, tracePath: trace)
+            if let recipe {
+                let ranks = job.communicator.size
+                benchmark = try job.communicator.agree { () throws(Failure) in
+                    try StepBenchmark(
+                        recipe: Recipe(toml: readText(recipe), name: recipe, overrides: set),
+                        name: recipe, ranks: ranks, steps: steps)
+                }
+                benchmark.sequenceLength = sequenceLength
+                benchmark.tracePath = trace
+            }
             let report = try benchmark.run(in: job)
             return .finished([json ? report.json.text : report.text])
         }

@@ -1,0 +1,286 @@
+import Collectives
+import MPI
+import Model
+import Recipes
+import Statistics
+import Support
+
+/// The expected speed, memory and cost of a recipe's training on clusters of several sizes.
+///
+/// The documentation page PlanACluster states the model.
+package struct ClusterPlan: Sendable {
+    /// The training to plan.
+    package struct Request: Sendable {
+        package var recipe: Recipe
+        package var step: MeasuredStep
+        package var network: NetworkProfile
+        package var ranksPerHost: Int
+        package var mostRanks: Int
+        /// The number of sequences of a rank, so that the global batch grows with the ranks; nil
+        /// for the recipe's global batch.
+        package var sequencesPerRank: Int?
+        /// The number of tokens of the training, at the recipe's global batch; nil for the
+        /// recipe's.
+        package var tokens: Double?
+        /// The critical batch or the noise scale in sequences, nil if unknown.
+        package var criticalBatch: Double?
+        /// Whether the exchange is also executed in virtual time.
+        package var executes: Bool
+
+        package init(
+            recipe: Recipe, step: MeasuredStep, network: NetworkProfile, ranksPerHost: Int,
+            mostRanks: Int, sequencesPerRank: Int?, tokens: Double?, criticalBatch: Double?,
+            executes: Bool
+        ) {
+            self.recipe = recipe
+            self.step = step
+            self.network = network
+            self.ranksPerHost = ranksPerHost
+            self.mostRanks = mostRanks
+            self.sequencesPerRank = sequencesPerRank
+            self.tokens = tokens
+            self.criticalBatch = criticalBatch
+            self.executes = executes
+        }
+    }
+
+    /// The expectations for a number of ranks.
+    package struct Row: Sendable {
+        package let ranks: Int
+        package let hosts: Int
+        package let globalBatch: Int
+        /// The seconds of a step, and the parts of it that a lone rank does not have.
+        package let stepSeconds: Double
+        package let exposedSeconds: Double
+        package let stragglerSeconds: Double
+        /// The seconds of a step whose exchange is executed in virtual time; nil if it is not.
+        package let executedSeconds: Double?
+        package let tokensPerSecond: Double
+        /// The speed of a rank relative to that of a lone rank.
+        package let efficiency: Double
+        package let rankBytes: Int
+        /// The tokens for the loss that the recipe's batch reaches with all tokens.
+        package let tokens: Double
+        package let coreHours: Double
+        /// The peak rate by each rule; nil if the rule does not reach the batch.
+        package let rates: [Double?]
+
+        package var hours: Double { tokens / tokensPerSecond / 3600 }
+    }
+
+    package let request: Request
+    package let rules: [ScalingConfiguration.Rule]
+    package private(set) var rows: [Row] = []
+    /// The reason why no more ranks are planned; nil if all are.
+    package private(set) var limit: Failure?
+
+    /// The largest number of ranks whose exchange is executed.
+    private static let mostExecutedRanks = 1024
+
+    /// Plans all numbers of ranks.
+    ///
+    /// - Throws: `Failure` (bad data) if the step was measured with another model or precision;
+    ///   (configuration) if not even one rank can train the recipe.
+    package init(_ request: Request) throws(Failure) {
+        var request = request
+        try Self.match(&request.recipe, request.step)
+        self.request = request
+        let noise: [ScalingConfiguration.Rule] =
+            request.criticalBatch == nil ? [] : [.noiseScale, .surge]
+        let isAdam = request.recipe.optimizer.name.isAdam
+        rules = [.linear, .sqrt] + (isAdam ? [.adamSDE] : []) + noise
+        for ranks in Self.counts(request) {
+            do throws(Failure) { rows.append(try row(ranks: ranks)) } catch {
+                if rows.isEmpty { throw error }
+                limit = error
+                break
+            }
+        }
+    }
+
+    /// Returns the numbers of ranks: doubled within a host, then whole hosts, doubled.
+    private static func counts(_ request: Request) -> [Int] {
+        let perHost = request.ranksPerHost
+        var counts = Array(sequence(first: 1) { $0 * 2 }.prefix { $0 < perHost })
+        counts += sequence(first: perHost) { $0 * 2 }.prefix { $0 <= request.mostRanks }
+        return counts.filter { $0 <= request.mostRanks }
+    }
+
+    /// Checks that the step was measured with the recipe's model, and gives the recipe the
+    /// vocabulary of the measured model if it leaves it to the tokenizer.
+    private static func match(_ recipe: inout Recipe, _ step: MeasuredStep) throws(Failure) {
+        if recipe.model.vocabularySize == 0 {
+            var model = recipe.model
+            model.vocabularySize = 1
+            let smallest = model.parameterCount
+            model.vocabularySize = 2
+            let perSymbol = model.parameterCount - smallest
+            recipe.model.vocabularySize = max(1, 1 + (step.parameters - smallest) / perSymbol)
+        }
+        let parameters = recipe.model.parameterCount
+        let precision = recipe.training.precision.rawValue
+        guard parameters == step.parameters, precision == step.precision else {
+            throw .about(
+                .badData, "the measured step",
+                "is of a model of \(Format.count(step.parameters)) parameters in \(step.precision), "
+                    + "but the recipe's has \(Format.count(parameters)) in \(precision)",
+                remedy: "measure it with `lockstep bench step --recipe`")
+        }
+    }
+
+    /// The row at which doubling the ranks adds less than half of what it costs, and the next one.
+    package var lastWorthwhile: (row: Row, next: Row, gain: Double)? {
+        for (row, next) in zip(rows, rows.dropFirst()) {
+            let gain = row.hours / next.hours - 1
+            let cost = Double(next.ranks) / Double(row.ranks) - 1
+            if gain < cost / 2 { return (row, next, gain) }
+        }
+        return nil
+    }
+
+    /// The number of ranks beyond which the batch exceeds the critical batch; nil if the batch does
+    /// not grow with the ranks.
+    package var criticalRanks: Int? {
+        guard let critical = request.criticalBatch, let sequences = request.sequencesPerRank else {
+            return nil
+        }
+        return Int(min(0x1p62, critical / Double(sequences)))
+    }
+}
+
+// MARK: - The model
+
+extension ClusterPlan {
+    private func trainingPlan(ranks: Int) throws(Failure) -> TrainingPlan {
+        var recipe = request.recipe
+        if let sequences = request.sequencesPerRank {
+            recipe.training.globalBatch = sequences * ranks
+            recipe.reduction.lanes = ranks
+            if recipe.training.microBatch > 0, sequences % recipe.training.microBatch != 0 {
+                recipe.training.microBatch = 0
+            }
+        }
+        return try TrainingPlan(recipe, ranks: ranks)
+    }
+
+    private func row(ranks: Int) throws(Failure) -> Row {
+        let (recipe, step) = (request.recipe, request.step)
+        let plan = try trainingPlan(ranks: ranks)
+        let hosts = (ranks + request.ranksPerHost - 1) / request.ranksPerHost
+        let costs = request.network.costs(hosts: hosts)
+        let sequences =
+            (plan.lanes.laneCount + ranks - 1) / ranks * plan.lanes.sequencesPerLane
+        let work = work(sequences: sequences, plan)
+        let backward = step.backward * work
+        let lastBackward = backward * Double(plan.lanes.microBatch) / Double(sequences)
+        let traffic = ExchangeTraffic(
+            elementCount: GPTLayout(recipe.model).arena.count, tree: plan.lanes.tree,
+            hosts: hosts, ranksPerHost: ranks / hosts,
+            bucketBytes: Int(recipe.reduction.bucketMebibytes * 0x1p20),
+            wire: recipe.reduction.wire, scatters: recipe.optimizer.sharded)
+        let ready = readyTimes(traffic.partition.buckets, backward: lastBackward)
+        let exchange = traffic.exposedSeconds(
+            ready: ready, backward: lastBackward, costs: costs)
+        // The lanes' losses and norms are gathered in messages that double with each round.
+        let rounds = hosts == 1 ? 0 : Double(Int.bitWidth - (hosts - 1).leadingZeroBitCount)
+        let exposed =
+            (ranks == 1 ? 0 : step.exposedReduce) + exchange + traffic.gatherSeconds(costs: costs)
+            + rounds * (costs.latency + 2 * costs.messageSeconds)
+        let stragglers =
+            step.deviation * max(0, Self.slowest(of: ranks) - Self.slowest(of: step.ranks))
+        let shard = recipe.optimizer.sharded ? Double(step.ranks) / Double(ranks) : 1
+        let seconds =
+            step.other + step.forward * work + backward + step.update * shard + exposed
+            + stragglers
+        var executed: Double?
+        if request.executes, ranks <= Self.mostExecutedRanks {
+            executed =
+                seconds - exchange
+                + traffic.executedSeconds(ready: ready, backward: lastBackward, costs: costs)
+        }
+        let speed = Double(plan.tokensPerStep) / seconds
+        let first = rows.first?.tokensPerSecond ?? speed
+        let tokens = tokens(globalBatch: plan.lanes.globalBatch)
+        return Row(
+            ranks: ranks, hosts: hosts, globalBatch: plan.lanes.globalBatch, stepSeconds: seconds,
+            exposedSeconds: exposed, stragglerSeconds: stragglers, executedSeconds: executed,
+            tokensPerSecond: speed, efficiency: speed / first / Double(ranks),
+            rankBytes: rankBytes(plan, ranks: ranks, hosts: hosts, traffic), tokens: tokens,
+            coreHours: tokens / speed / 3600 * Double(ranks * step.threads),
+            rates: rules.map { rate($0, globalBatch: plan.lanes.globalBatch) })
+    }
+
+    /// Returns the arithmetic of a rank's sequences relative to that of the measured step.
+    private func work(sequences: Int, _ plan: TrainingPlan) -> Double {
+        let model = request.recipe.model
+        let tokens = Double(sequences * plan.sequenceLength)
+        return tokens * model.flopsPerToken(sequenceLength: plan.sequenceLength)
+            / (request.step.tokensPerRank
+                * model.flopsPerToken(sequenceLength: request.step.sequenceLength))
+    }
+
+    /// Returns the times at which buckets are ready, from the start of a backward pass: the head
+    /// comes first, then the blocks at an even pace, and the embeddings are complete at the end.
+    private func readyTimes(_ buckets: [Range<Int>], backward: Double) -> [Double] {
+        let model = request.recipe.model
+        let layout = GPTLayout(model)
+        let embeddings = layout.embeddingRange.upperBound
+        let head = 6 * Double(model.paddedVocabularySize * model.width)
+        let blocks = model.flopsPerToken(sequenceLength: request.recipe.model.contextLength) - head
+        let headShare = head / (head + max(0, blocks) * 2 / 3)
+        return buckets.map { bucket in
+            guard bucket.lowerBound >= embeddings else { return backward }
+            let done =
+                Double(layout.arena.count - bucket.lowerBound)
+                / Double(layout.arena.count - embeddings)
+            return backward * (headShare + (1 - headShare) * done)
+        }
+    }
+
+    /// Returns the expected largest of some independent standard normal numbers (Blom 1958).
+    private static func slowest(of count: Int) -> Double {
+        StudentT.quantile(
+            (Double(count) - 0.375) / (Double(count) + 0.25), degreesOfFreedom: 1000)
+    }
+
+    /// Returns the tokens with which a batch reaches the loss that the recipe's batch reaches with
+    /// the requested tokens: proportional to 1 + B / critical batch (McCandlish et al. 2018).
+    private func tokens(globalBatch: Int) -> Double {
+        let training = request.recipe.training
+        let tokens =
+            request.tokens
+            ?? Double(training.steps * training.globalBatch * request.recipe.model.contextLength)
+        guard let critical = request.criticalBatch else { return tokens }
+        return tokens * (critical + Double(globalBatch))
+            / (critical + Double(training.globalBatch))
+    }
+
+    private func rate(_ rule: ScalingConfiguration.Rule, globalBatch: Int) -> Double? {
+        var scaling = ScalingConfiguration()
+        scaling.rule = rule
+        scaling.baseBatch = request.recipe.scaling.baseBatch
+        if rule == .noiseScale || rule == .surge { scaling.noiseScale = request.criticalBatch }
+        return try? scaling.resolve(request.recipe.optimizer, globalBatch: globalBatch)
+            .peakLearningRate
+    }
+
+    /// Returns the memory of a rank: the least, the messages' memory, and what the measured step
+    /// needed above its least.
+    private func rankBytes(
+        _ plan: TrainingPlan, ranks: Int, hosts: Int, _ traffic: ExchangeTraffic
+    ) -> Int {
+        let step = request.step
+        var recipe = request.recipe
+        recipe.reduction.lanes = step.ranks
+        recipe.training.microBatch = 0
+        let sequences = max(1, (step.tokensPerRank / Double(step.sequenceLength)).rounded())
+        recipe.training.globalBatch = step.ranks * Int(min(1e6, sequences))
+        let measured = try? TrainingPlan(
+            recipe, ranks: step.ranks, sequenceLength: step.sequenceLength)
+        let least = measured?.leastBytes(ofRank: 0, size: step.ranks) ?? Double(step.rankBytes)
+        let rest = max(0, Double(step.rankBytes) - least)
+        let bytes = plan.leastBytes(ofRank: 0, size: ranks) + rest
+        return Int(min(0x1p62, bytes)) + traffic.slotBytes
+            + (hosts > 1 ? (hosts - 1) * MPIEnvironment.eagerBytes : 0)
+    }
+}
