@@ -19,9 +19,11 @@ extension StepBenchmark {
         recipe: Recipe, name: String, ranks: Int, steps: Int, overrides: [String] = []
     ) throws(Failure) {
         let model = recipe.model
+        // The measured ranks may exceed the lanes, since each of them trains a micro-batch.
         let lanes = try LaneConfiguration(
             globalBatch: recipe.training.globalBatch, lanes: recipe.reduction.lanes,
-            microBatch: recipe.training.microBatch, ranks: ranks)
+            microBatch: recipe.training.microBatch,
+            ranks: recipe.reduction.lanes == 0 ? min(ranks, recipe.training.globalBatch) : 1)
         let size = BenchmarkSize(
             name: name, layers: model.layers, heads: model.heads, width: model.width,
             positions: model.contextLength, vocabulary: model.vocabularySize,

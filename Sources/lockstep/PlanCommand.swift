@@ -100,12 +100,13 @@ struct PlanCommand: OneProcessCommand {
             let benchmark = try StepBenchmark(
                 recipe: recipe, name: recipePath, ranks: 1, steps: Self.measuredSteps)
             let measured = try benchmark.run(in: job).json
+            let step: MeasuredStep
             do throws(JSONProblem) {
-                let step = try MeasuredStep(json: .object(measured))
-                return .finished([try report(step)])
+                step = try MeasuredStep(json: .object(measured))
             } catch {
                 throw .defect("the report of a measured step \(error.predicate)")
             }
+            return .finished([try report(step)])
         }
     }
 
