@@ -79,9 +79,9 @@ import Training
             #expect(noisy.stragglerSeconds >= quiet.stragglerSeconds)
             #expect(quiet.ranks > 4 || noisy.stragglerSeconds == 0)
         }
-        // The expected largest of 4096 normal numbers is 3.55, and that of 4 is 1.03.
+        // The expected largest of 4096 normal numbers is 3.61, and that of 4 is 1.03.
         let last = try #require(noisy.rows.last)
-        #expect(abs(last.stragglerSeconds - 0.00251) < 5e-5)
+        #expect(abs(last.stragglerSeconds - 0.00258) < 5e-5)
     }
 
     @Test("a batch that grows has rates by each rule, more tokens and a critical number of ranks")
