@@ -83,7 +83,7 @@ import Testing
         let outcome = try run(
             """
             "${start[@]}" & child=$!
-            await all up; kill -\(signal) $(pgrep -P $child mpirun); wait $child; status=$?
+            await all up; kill -\(signal) $(pgrep -P $child "mpirun|prterun"); wait $child; status=$?
             all saved && exit $status
             """)
         #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
