@@ -85,6 +85,8 @@ sub sort_out {
     my ($all) = @_;
     my $age = now() - $arrived;
     while (length $in && !defined $status) {
+        # Open MPI 5 may end a message with a zero byte, which also begins the launcher's lines.
+        next if $in =~ s/\A\0(?=[^a-z])//;
         my $first = substr $in, 0, 1;
         if ($first eq "\0") {
             if ((my $end = index $in, "\n") >= 0) { obey(substr($in, 1, $end, '') =~ /(\w+)/g); $in = substr $in, 1 }
