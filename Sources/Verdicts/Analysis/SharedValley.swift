@@ -264,6 +264,13 @@ struct SharedValley {
         return misfit * misfit - misfitNoise + formRatio * (misfitNoise + form * form)
     }
 
+    /// Returns whether the form of a batch's valley contributes more to the error of its best rate
+    /// than the differences between its seeds do.
+    func isFormUnknown(at batch: Int) -> Bool {
+        guard let place = place(of: batch), let variance = variance(place) else { return false }
+        return commonVariance(place) > variance / 2
+    }
+
     /// Returns the loss above the best one at a distance in ln(rate) from the best rate, and the
     /// least and the greatest one that the fits allow.
     func excess(_ place: Int, at z: Double) -> (value: Double, range: ClosedRange<Double>) {
