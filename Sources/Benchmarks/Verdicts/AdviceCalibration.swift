@@ -20,6 +20,12 @@ package struct AdviceCalibration: Sendable {
     /// The mean number of runs that the advice asks for.
     package let runs: Double
 
+    /// The simulated sweeps of the table.
+    package static let cases: [SimulatedSweep] = VerdictCalibration.cases.map(\.sweep).filter {
+        ["parabola, .010, .15", "asymmetric, .010, .15", "growing, .006, .10"].contains($0.name)
+    }
+    /// The number of seeds with which the sweeps of the table start.
+    package static let firstSeeds = 3
     /// The number of times that the advice is followed.
     private static let rounds = 8
 

@@ -137,7 +137,7 @@ package struct NextRuns: Sendable, Equatable {
         sets = RunSet.sets(of: runs)
         parts = RunSet.grouped(sets).map { .runs($0) }
         seconds = durations.seconds(sets)
-        secondsOnLayout = durations.secondsOnLayout(sets)
+        secondsOnLayout = durations.secondsOnLayout(runs)
         probabilities = []
         reasonForNone = "no further run is expected to decide; a larger tolerance would"
         self.instruction = instruction

@@ -82,7 +82,8 @@ struct SeedSimulation {
             let seedNoise = valley.seedNoise(place)
         else { return optimum }
         let (known, more) = (Double(optimum.seeds.count), Double(count))
-        let seen = count > 0 ? truth + (seedNoise.variance / more).squareRoot() * random.normal() : 0
+        let seen =
+            count > 0 ? truth + (seedNoise.variance / more).squareRoot() * random.normal() : 0
         let variance =
             seedNoise.variance / (known + more)
             + valley.commonVariance(place, formRatio: formRatio)
