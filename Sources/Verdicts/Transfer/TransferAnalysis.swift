@@ -33,7 +33,8 @@ package struct SizedRuns: Sendable {
                 diverged: !loss.isFinite, initialLoss: .infinity,
                 curve: loss.isFinite ? [CurvePoint(step: 1, tokens: 1, validationLoss: loss)] : [],
                 // The whole run is one step.
-                secondsPerStep: point.secondsPerStep * Double(point.curve.last?.step ?? 0))
+                secondsPerStep: point.secondsPerStep * Double(point.curve.last?.step ?? 0),
+                seconds: point.seconds)
         }
     }
 
