@@ -161,7 +161,10 @@ extension CommandLineTests {
                 (["--batches", "2,4"], ["--batches 2,4: ", "including 1"]),
                 (["--batches", "1"], ["--batches 1: "]),
                 (["--batches", "1,0.3"], ["--batches 1,0.3: ", "whole sequences"]),
-                (["--batches", "1,1000000"], ["--batches 1,1000000: ", "training data have only"]),
+                (
+                    ["--batches", "1,1000000"],
+                    ["--batches 1,1000000: ", "training data have only"]
+                ),
                 (["--batches", "1,1e17"], ["--batches 1,1e17: ", "up to a billion"]),
                 (["--batches", "1,1.75,2e8"], ["--batches 1,1.75,2e8: ", "common multiple"]),
                 (["--tokens", "9000000000000000000"], ["must be at most"]),

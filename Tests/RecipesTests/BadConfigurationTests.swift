@@ -185,7 +185,8 @@ private func expect(
             "[scaling] exponent: is missing, but rule = \"power\" needs it; add exponent = 0.5 or "
                 + "another number from 0 to 1"
         ) { try resolve(.init(rule: .power), 12) }
-        expect("[scaling] exponent = nan: must be a finite number; use 0.5 or another from 0 to 1") {
+        expect("[scaling] exponent = nan: must be a finite number; use 0.5 or another from 0 to 1")
+        {
             try resolve(.init(rule: .power, exponent: .nan), 12)
         }
         expect(

@@ -250,7 +250,10 @@ import Verdicts
         ("batch,lr,loss\n", "no column step, steps, iter, tokens"),
         ("batch lr step loss\n", "with commas, semicolons or tabs between columns"),
         ("batch;lr;step;loss\n", "has a header but no row of data"),
-        ("batch,lr,LR,step,loss\n", "line 1: lr and LR could each be the column learning_rate; choose"),
+        (
+            "batch,lr,LR,step,loss\n",
+            "line 1: lr and LR could each be the column"
+        ),
         ("batch,lr,step,loss\n8,1,1", "line 2: has 3 fields, but the header has 4"),
         ("batch,lr,step,loss\n8,1,1,3,4", "line 2: has 5 fields"),
         ("batch,lr,step,loss\nx,1,1,3", "line 2: batch = \"x\": is not a number;"),

@@ -119,7 +119,9 @@ struct BranchTrainer {
         _ runner: StepRunner, _ plan: TrainingPlan, _ curve: [BranchResult.CurvePoint]
     ) throws(Failure) -> Double {
         let windows = trunk.recipe.evaluation.windows
-        if windows == design.curveWindowLimit(of: trunk.recipe), let last = curve.last { return last.loss }
+        if windows == design.curveWindowLimit(of: trunk.recipe), let last = curve.last {
+            return last.loss
+        }
         return try evaluator(plan, windowLimit: windows)
             .run(runner.model, parameters: runner.state.parameters).loss
     }

@@ -76,7 +76,8 @@ package struct RunTable: Sendable {
             }
         }
         let repeats = SeedRepeats(models.map(\.points))
-        self.models = repeats.areCopies
+        self.models =
+            repeats.areCopies
             ? models.map { ($0.model, SeedRepeats.withoutCopies($0.points)) } : models
         columnNotes = [
             header.lossNote, settings.note(on: runs), repeats.areCopies ? SeedRepeats.note : nil,
