@@ -142,6 +142,28 @@ import Verdicts
         }
     }
 
+    @Test("the log of runs whose rates change is not taken for a run per row")
+    func changingRates() throws {
+        func text(_ rate: (Int) -> String) -> String {
+            let rows = [8, 16].flatMap { batch in
+                (1...9).map { "\(batch),\(rate($0)),1,\(100 * $0),3.\(9 - $0)" }
+            }
+            return (["batch,lr,seed,step,val_loss"] + rows).joined(separator: "\n")
+        }
+        expectFailure(
+            .badData,
+            "line 3: has another rate than line 2 at another step of batch 8 and seed 1, and so on, as "
+                + "in the log of a run whose rate changes; write the peak rate of a run into all of "
+                + "its rows."
+        ) { _ = try table(text { "\(1e-3 / Double($0))" }) }
+        let constant = try table(text { _ in "1e-3" })
+        #expect(constant.points.map(\.curve.count) == [9, 9])
+        // Runs of several rates end after nearly the same step.
+        let runs = (0..<9).map { "8,\(1e-4 * Double(1 << $0)),1,\(1000 + $0),3" }
+        let ends = try table((["batch,lr,seed,step,val_loss"] + runs).joined(separator: "\n"))
+        #expect(ends.points.count == 9)
+    }
+
     @Test("equal losses with all seeds count as copies of one run, not as runs without noise")
     func copiedSeeds() throws {
         func findings(_ change: (UInt64) -> Double) throws -> RunTableFindings {

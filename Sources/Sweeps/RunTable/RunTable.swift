@@ -53,6 +53,7 @@ package struct RunTable: Sendable {
                 .badData, path, "has no run of the rule grid",
                 remedy: "add runs whose rates were chosen freely, with no rule or the rule grid")
         }
+        try ChangingRates.refuse(rows, path: path)
         let evaluations = rows.filter { $0.loss != nil }
         hasSteps = evaluations.allSatisfy { $0.step != nil }
         hasTokens = evaluations.allSatisfy { $0.tokens != nil }
