@@ -1,5 +1,6 @@
 import Compute
 import MPI
+import Recipes
 import Statistics
 import Support
 import Training
