@@ -3,7 +3,7 @@
 # set `self`, their own path, and source this file before anything else.
 
 # The first process of a container ignores signals that it does not handle, so the traps come first.
-# shellcheck disable=SC2317
+# shellcheck disable=SC2154,SC2317
 stop_early() {
     printf 'launch/%s: stopped before the ranks had started.\n' "${self##*/}" >&2 || true
     exit 75

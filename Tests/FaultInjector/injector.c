@@ -40,16 +40,13 @@ static struct wall_clock *wall_clock;
 
 __attribute__((constructor)) static void begin(void) {
     folder = getenv("LOCKSTEP_FAULTS");
-    if (!folder)
-        return;
+    if (!folder) return;
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/clock", folder);
     int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0)
-        return;
+    if (file < 0) return;
     void *memory = mmap(NULL, sizeof *wall_clock, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (memory != MAP_FAILED)
-        wall_clock = memory;
+    if (memory != MAP_FAILED) wall_clock = memory;
     close(file);
 }
 
@@ -62,21 +59,18 @@ static int take(const char *fault, const char *what) {
 
 // Returns the kind of a file that faults may affect, or NULL.
 static const char *kind(const char *path) {
-    if (strstr(path, "/checkpoints/"))
-        return "checkpoint";
+    if (strstr(path, "/checkpoints/")) return "checkpoint";
     size_t length = strlen(path);
     const char *name = "/metrics.jsonl";
     return length > strlen(name) && !strcmp(path + length - strlen(name), name) ? "metrics" : NULL;
 }
 
 static const char *kind_of_descriptor(int descriptor) {
-    if (!folder)
-        return NULL;
+    if (!folder) return NULL;
     char link[64], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
     ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length < 0)
-        return NULL;
+    if (length < 0) return NULL;
     path[length] = 0;
     return kind(path);
 }
@@ -91,17 +85,14 @@ static int error_for(const char *kind) {
 
 static int fails(const char *kind) {
     int error = error_for(kind);
-    if (error)
-        errno = error;
+    if (error) errno = error;
     return error != 0;
 }
 
 ssize_t write(int descriptor, const void *bytes, size_t count) {
     const char *kind = kind_of_descriptor(descriptor);
-    if (fails(kind))
-        return -1;
-    if (kind && count > 1 && take("short", kind))
-        count /= 2;
+    if (fails(kind)) return -1;
+    if (kind && count > 1 && take("short", kind)) count /= 2;
     return syscall(SYS_write, descriptor, bytes, count);
 }
 
@@ -125,14 +116,15 @@ int mkdir(const char *path, mode_t mode) {
 // Returns the nanoseconds by which the wall clock is ahead, and counts the reading.
 static int64_t ahead(void) {
     int64_t ahead = wall_clock ? wall_clock->ahead : 0;
-    if (ahead)
-        wall_clock->readings++;
+    if (ahead) wall_clock->readings++;
     return ahead;
 }
 
 static const int64_t second = 1000000000;
 
-static int64_t nanoseconds(const struct timespec *time) { return time->tv_sec * second + time->tv_nsec; }
+static int64_t nanoseconds(const struct timespec *time) {
+    return time->tv_sec * second + time->tv_nsec;
+}
 
 static void set(struct timespec *time, int64_t nanoseconds) {
     time->tv_sec = nanoseconds / second;
@@ -141,11 +133,9 @@ static void set(struct timespec *time, int64_t nanoseconds) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     static int (*original)(clockid_t, struct timespec *);
-    if (!original)
-        original = dlsym(RTLD_NEXT, "clock_gettime");
+    if (!original) original = dlsym(RTLD_NEXT, "clock_gettime");
     int status = original(clock, time);
-    if (!status && clock == CLOCK_REALTIME)
-        set(time, nanoseconds(time) + ahead());
+    if (!status && clock == CLOCK_REALTIME) set(time, nanoseconds(time) + ahead());
     return status;
 }
 
@@ -153,7 +143,7 @@ int gettimeofday(struct timeval *restrict time, void *restrict zone) {
     struct timespec now;
     (void)zone;
     int status = clock_gettime(CLOCK_REALTIME, &now);
-    if (!status && time) {
+    if (!status) {
         time->tv_sec = now.tv_sec;
         time->tv_usec = now.tv_nsec / 1000;
     }
@@ -163,21 +153,17 @@ int gettimeofday(struct timeval *restrict time, void *restrict zone) {
 time_t time(time_t *result) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (result)
-        *result = now.tv_sec;
+    if (result) *result = now.tv_sec;
     return now.tv_sec;
 }
 
 // The kernel's clock does not jump, so this wait looks at the changed one.
 int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict limit) {
     static int (*original)(sem_t *, const struct timespec *);
-    if (!original)
-        original = dlsym(RTLD_NEXT, "sem_timedwait");
-    if (!wall_clock)
-        return original(semaphore, limit);
+    if (!original) original = dlsym(RTLD_NEXT, "sem_timedwait");
+    if (!wall_clock) return original(semaphore, limit);
     while (sem_trywait(semaphore)) {
-        if (errno != EAGAIN)
-            return -1;
+        if (errno != EAGAIN) return -1;
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         if (nanoseconds(&now) >= nanoseconds(limit)) {
@@ -191,11 +177,11 @@ int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict lim
 
 // The handles of Open MPI are pointers, so its header is not needed.
 int MPI_Isend(
-    const void *bytes, int count, void *type, int destination, int tag, void *communicator, void *request) {
+    const void *bytes, int count, void *type, int destination, int tag, void *communicator,
+    void *request) {
     static int (*original)(const void *, int, void *, int, int, void *, void *);
     static atomic_int messages;
-    if (!original)
-        original = dlsym(RTLD_NEXT, "MPI_Isend");
+    if (!original) original = dlsym(RTLD_NEXT, "MPI_Isend");
     const char *rank = getenv("OMPI_COMM_WORLD_RANK"), *number = getenv("LOCKSTEP_NAN_MESSAGE");
     // All bits are set in a NaN of any format.
     if (folder && rank && number && count > 256 && ++messages == atoi(number) && take("nan", rank))

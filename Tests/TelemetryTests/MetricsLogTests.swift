@@ -169,7 +169,9 @@ private func evaluation(_ step: Int) -> String { "{\"step\":\(step),\"validation
         let log = try MetricsLog(creating: path)
         // Lines have 1000 bytes, so that the disk is full in the middle of one of them.
         let text = String(repeating: "x", count: 1000 - 21)
-        func append(_ step: Int) throws { try log.append(["step": .integer(step), "text": .string(text)]) }
+        func append(_ step: Int) throws {
+            try log.append(["step": .integer(step), "text": .string(text)])
+        }
         var waiting = 0
         for step in 1000..<1100 {
             do { try append(step) } catch { waiting += 1 }
