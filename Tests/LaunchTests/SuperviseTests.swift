@@ -124,6 +124,39 @@ import Testing
         #expect(try starts(folder).count == 1)
     }
 
+    @Test("a run whose supervisor is killed checkpoints and ends by itself")
+    func killedSupervisorEndsTheRun() throws {
+        let bench = try Workbench()
+        let job = try BackgroundCommand(
+            supervise,
+            ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep]
+                + bench.training(
+                    set: "training.steps=1000000", "checkpoint.every=0", "evaluation.every=0"))
+        try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
+        job.send(SIGKILL)
+        #expect(job.waitUntilExit() == SIGKILL)
+        let end = Date(timeIntervalSinceNow: 30)
+        while try !Launch.processes(naming: bench.path("run")).isEmpty, Date() < end {
+            usleep(100_000)
+        }
+        #expect(try Launch.processes(naming: bench.path("run")).isEmpty)
+        let step = try #require(try bench.metrics().last?["step"] as? Int)
+        #expect(bench.exists("\(Workbench.checkpoint(step))/manifest.json"))
+    }
+
+    @Test("a supervisor that is killed between two starts leaves nothing")
+    func killedBetweenTwoStarts() throws {
+        let folder = try standIn("exit 74")
+        let script = """
+            "$0" --ranks 1 --backoff 300 -- "$1/lockstep" train --out "$1/run" 2>"$1/log" & child=$!
+            for i in $(seq 300); do sleeper=$(pgrep -P $child sleep) && break; sleep 0.1; done
+            kill -KILL $child
+            for i in $(seq 100); do kill -0 $sleeper || exit 0; sleep 0.1; done; exit 1
+            """
+        let outcome = try Launch.run("bash", ["-c", script, supervise, folder.path], seconds: 60)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+
     /// The ranks of the first start are killed, and those of the second receive a request, after
     /// which the run is resumed.
     @Test("a killed run resumes, stops on request, and ends with the same bytes")
