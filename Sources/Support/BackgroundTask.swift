@@ -20,7 +20,8 @@ package final class BackgroundTask<Value: Sendable>: Sendable {
             end.signal()
         }
         let start = ThreadStart {
-            pthread_setname_np(pthread_self(), name)
+            // A missing name does no harm.
+            try? nameThisThread(name)
             // On Linux, the nice value is that of the calling thread. One of 15 gives it a 28th of
             // the time of a thread with 0, and the lowest priority at the disk.
             _ = nice(15)
@@ -40,6 +41,13 @@ package final class BackgroundTask<Value: Sendable>: Sendable {
             preconditionFailure("a task that has ended must have an outcome")
         }
         return outcome
+    }
+}
+
+private func nameThisThread(_ name: String) throws(Failure) {
+    let file = try Descriptor(opening: "/proc/thread-self/comm", O_WRONLY)
+    try Array(name.utf8).withUnsafeBufferPointer { (bytes) throws(Failure) in
+        try file.write(UnsafeRawBufferPointer(bytes))
     }
 }
 

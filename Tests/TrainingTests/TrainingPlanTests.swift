@@ -69,7 +69,7 @@ import Training
         #expect(try bytes("checkpoint.every=999") == 1200)
         #expect(try bytes("checkpoint.every=999", "checkpoint.background=false") == 0)
         #expect(try bytes("checkpoint.every=999", "training.averaging_power=4") == 1600)
-        #expect(try bytes("checkpoint.every=999", "optimizer.name=sgd") == 800)
+        #expect(try bytes("checkpoint.every=999", "optimizer.name=sgd") == 400)
         #expect(try bytes("checkpoint.best=true") == 1200)
         #expect(try bytes("checkpoint.best=true", "evaluation.every=0") == 0)
         #expect(
