@@ -55,11 +55,10 @@ final class HostMemory {
         let (window, reason) = try Self.window(host, bytes: bytes)
 
         // A rank without a window counts as a host of its own.
-        let first = try host.allReduce(Int64(communicator.rank), .minimum)
-        let ids = try communicator.allGather([window == nil ? Int64(communicator.rank) : first])
-        let topology = HostTopology(hostOfRank: ids.map(Int.init), rank: communicator.rank)
+        let ids = try Self.hostOfRank(communicator, host: window == nil ? nil : host)
+        let topology = HostTopology(hostOfRank: ids, rank: communicator.rank)
         self.topology = topology
-        notice = try communicator.allGatherText(reason ?? "").first { !$0.isEmpty }
+        notice = try communicator.firstText(reason)
         self.window = window
 
         if let window {
@@ -145,6 +144,10 @@ final class HostMemory {
     private static func group(
         _ communicator: Communicator, hostOfRank: [Int]?
     ) throws(Failure) -> Communicator {
+        if let hostOfRank {
+            let host = hostOfRank[communicator.rank]
+            return try communicator.group(of: hostOfRank.indices.filter { hostOfRank[$0] == host })
+        }
         let ranksPerNode = try communicator.agree { () throws(Failure) -> Int in
             guard let setting = getenv("LOCKSTEP_RANKS_PER_NODE") else { return .max }
             let text = String(cString: setting)
@@ -157,8 +160,25 @@ final class HostMemory {
             return count
         }
         let node = try communicator.splitShared()
-        let color = hostOfRank?[communicator.rank] ?? node.rank / ranksPerNode
-        return try node.split(color: color, key: node.rank)
+        if ranksPerNode >= node.size { return node }
+        let first = node.rank / ranksPerNode * ranksPerNode
+        return try node.group(of: Array(first..<min(node.size, first + ranksPerNode)))
+    }
+
+    /// Returns a number for each rank's host.
+    ///
+    /// If all hosts have equally many consecutive ranks, as in most jobs, the messages of this do
+    /// not grow with the number of ranks.
+    private static func hostOfRank(
+        _ communicator: Communicator, host: Communicator?
+    ) throws(Failure) -> [Int] {
+        let rank = communicator.rank
+        let first = try host?.allReduce(Int64(rank), .minimum) ?? Int64(rank)
+        let size = Int64(host?.size ?? 1)
+        let isInPlace = Int64(rank) / size * size == first
+        let most = try communicator.allReduce([size, -size, isInPlace ? 0 : 1], .maximum)
+        if most == [size, -size, 0] { return (0..<communicator.size).map { $0 / Int(size) } }
+        return try communicator.allGather([first]).map(Int.init)
     }
 
     /// Returns a window with `bytes` bytes for this rank. The window is nil if the group is a

@@ -74,8 +74,7 @@ final class CheckpointKeeper {
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
         let hash = layout.arena.hash(of: state.parameters.values)
-        let hashes = try communicator.allGatherText(hash)
-        guard hashes.contains(where: { $0 != hashes[0] }) else { return hash }
+        if try communicator.isSameOnAllRanks(hash) { return hash }
         let failure = try ReplicaDifference.failure(
             parameters: state.parameters.values, layout: layout.arena, communicator: communicator)
         try communicator.agree { () throws(Failure) -> Void in throw failure }
@@ -229,8 +228,7 @@ final class CheckpointKeeper {
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
             try self.counters(of: found)
         }
-        // Rank 0's counters come first.
-        let shared = try communicator.allGather(counters)
+        let shared = try communicator.broadcast(counters)
         guard shared[0] >= 0 else { return false }
         state.step = Int(shared[0])
         state.optimizer.resume(after: Int(shared[1]))
