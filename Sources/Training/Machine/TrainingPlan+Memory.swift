@@ -11,8 +11,12 @@ extension TrainingPlan {
     ///   settings that need less.
     package func requireMemory(_ communicator: Communicator) throws(Failure) {
         let host = try communicator.splitShared()
+        // A sharded optimizer's ranks share the parameters of their host.
+        let shared =
+            recipe.optimizer.sharded && host.rank > 0
+            ? recipe.model.parameterBytes(recipe.training.precision) : 0
         let total = try host.allReduce(
-            leastBytes(ofRank: communicator.rank, size: communicator.size), .sum)
+            leastBytes(ofRank: communicator.rank, size: communicator.size) - shared, .sum)
         try communicator.agree { () throws(Failure) in
             // Clamped, because the largest sizes that a recipe allows overflow an Int.
             let needed = min(0x1p62, total)
@@ -29,7 +33,8 @@ extension TrainingPlan {
         }
     }
 
-    /// Returns the least memory in bytes that a rank needs; ranks share none of it.
+    /// Returns the least memory in bytes that a rank needs; ranks share only the parameters, if the
+    /// optimizer is sharded.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
         let laneBytes = laneBytes(size: size)
         let division = lanes.tree.equalDivision(among: size)

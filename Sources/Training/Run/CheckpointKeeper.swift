@@ -66,15 +66,17 @@ final class CheckpointKeeper {
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
-    /// Checks that all ranks have the same bits of parameters; returns their hash. Collective:
-    /// every rank must call this.
+    /// Checks that all ranks have the same bits of parameters; returns their hash, or an empty
+    /// string on a rank that uses another rank's memory. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (configuration) on all ranks if they differ; it names the first tensor
     ///   that differs, and the ranks.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
-        let hash = layout.arena.hash(of: state.parameters.values)
-        if try communicator.isSameOnAllRanks(hash) { return hash }
+        // Ranks that share the parameters of a host need one hash.
+        let hash =
+            state.parameterMemory.isFirst ? layout.arena.hash(of: state.parameters.values) : nil
+        if try communicator.isSameOnAllRanks(hash) { return hash ?? "" }
         let failure = try ReplicaDifference.failure(
             parameters: state.parameters.values, layout: layout.arena, communicator: communicator)
         try communicator.agree { () throws(Failure) -> Void in throw failure }
@@ -235,8 +237,7 @@ final class CheckpointKeeper {
         state.nonFinite.skipped = Int(shared[2])
         state.nonFinite.skippedInARow = Int(shared[3])
         savedStep = state.step
-        try communicator.broadcast(state.parameters.values.bytes)
-        state.parameters.round(0..<state.parameters.values.count)
+        try state.sendParameters()
         if let transfer {
             try scatterMoments(of: found, into: state, by: transfer)
         } else {

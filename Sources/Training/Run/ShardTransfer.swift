@@ -172,7 +172,8 @@ struct ShardTransfer {
     }
 
     /// Returns this rank's elements of a piece, which are consecutive in its buffer.
-    private func own(_ piece: Range<Int>, in buffer: Buffer<Float>) -> UnsafeMutableRawBufferPointer {
+    private func own(_ piece: Range<Int>, in buffer: Buffer<Float>) -> UnsafeMutableRawBufferPointer
+    {
         let parts = shards[communicator.rank].pieces(of: piece)
         return Self.bytes(
             buffer.base + (parts.first?.start ?? 0), parts.reduce(0) { $0 + $1.elements.count })
