@@ -93,7 +93,7 @@ package struct AllreduceBenchmark: Sendable {
     }
 
     private func requireMemory(_ communicator: Communicator) throws(Failure) {
-        let ranks = try communicator.ranksOnThisHost().count
+        let ranks = try communicator.rankCountOnThisHost()
         try communicator.agree { () throws(Failure) in
             // The reducer's gradient, and the source and the result of MPI_Allreduce.
             let there = machineMemoryBytes

@@ -83,11 +83,9 @@ package final class GradientReducer {
     /// The number of hosts, which are the groups of ranks that share memory.
     package var hostCount: Int { memory.topology.hosts.count }
 
-    /// The parameters that `updateParameters` updates, in zeroed memory that the ranks of the host
-    /// share; nil unless the reducer is sharded.
-    package var parameters: Buffer<Float>? {
-        memory.parameters.isEmpty ? nil : memory.parameters[memory.topology.localRank]
-    }
+    /// The parameters that `updateParameters` updates, in memory that the ranks of the host share;
+    /// nil unless the reducer is sharded.
+    package let parameters: HostParameters?
 
     private let team: ThreadTeam
     private let communicator: Communicator
@@ -131,6 +129,7 @@ package final class GradientReducer {
     ///   - bucketsInExchange: the number of buckets that can be under way between hosts.
     ///   - wire: the number format of messages between hosts.
     ///   - isSharded: whether each rank gets only the part of the sum that it owns.
+    ///   - roundsParameters: whether the parameters of a sharded reducer have a rounded copy.
     ///   - measuresLanes: whether `endLane` returns each lane's sum of squares.
     ///   - movesLanes: whether `divide` may be called, which takes more shared memory.
     ///   - hostOfRank: a number that identifies each rank's host, to test other layouts; nil for
@@ -141,8 +140,8 @@ package final class GradientReducer {
     package init(
         communicator: Communicator, tree: ReductionTree, elementCount: Int, team: ThreadTeam,
         bucketBytes: Int = defaultBucketBytes, bucketsInExchange: Int = defaultInExchange,
-        wire: WireFormat = .fp32, isSharded: Bool = false, measuresLanes: Bool = true,
-        movesLanes: Bool = false, hostOfRank: [Int]? = nil
+        wire: WireFormat = .fp32, isSharded: Bool = false, roundsParameters: Bool = false,
+        measuresLanes: Bool = true, movesLanes: Bool = false, hostOfRank: [Int]? = nil
     ) throws(Failure) {
         let size = communicator.size
         precondition(size <= tree.laneCount, "every rank has a lane")
@@ -160,7 +159,8 @@ package final class GradientReducer {
             communicator: communicator,
             nodeCount: movesLanes
                 ? Self.arenaLimit(ranks: size, tree: tree) : division.mostNodes(in: tree),
-            elementCount: elementCount, sharesParameters: isSharded, hostOfRank: hostOfRank)
+            elementCount: elementCount, sharesParameters: isSharded,
+            roundsParameters: roundsParameters, hostOfRank: hostOfRank)
         let topology = memory.topology
         yields =
             team.yields || topology.localRanks.count * team.threadCount > onlineProcessors()
@@ -181,11 +181,13 @@ package final class GradientReducer {
         // Both calls are collective, so all ranks make them.
         exchangeCommunicator = size == 1 ? communicator : try communicator.duplicate()
         let forParameters = size == 1 || !isSharded ? communicator : try communicator.duplicate()
-        parameterExchange =
-            isSharded
-            ? ParameterExchange(
-                communicator: forParameters, memory: memory, partition: partition, yields: yields)
-            : nil
+        let parameters = isSharded ? try HostParameters(memory, communicator: communicator) : nil
+        self.parameters = parameters
+        parameterExchange = parameters.map { [memory, partition, yields] parameters in
+            ParameterExchange(
+                communicator: forParameters, parameters: parameters, memory: memory,
+                partition: partition, yields: yields)
+        }
         reduced = memory.counters(.reduced)
         joinNodes()
     }
@@ -339,11 +341,14 @@ package final class GradientReducer {
     /// requires a sharded reducer.
     ///
     /// `update` must change only the elements of the given range in `parameters`. It is called on
-    /// any thread of the team for ranges within `ownedRanges`. Ranks may read their parameters
-    /// after this call and before the next step's last lane.
-    package func updateParameters(_ update: (Range<Int>) -> Void) throws(Failure) {
+    /// any thread of the team for ranges within `ownedRanges`. `arrived` is called in the same way,
+    /// on one rank of the host, for ranges that another host has updated. Ranks may read the
+    /// parameters after this call and before the next step's last lane.
+    package func updateParameters(
+        _ update: (Range<Int>) -> Void, arrived: (Range<Int>) -> Void = { _ in }
+    ) throws(Failure) {
         guard let parameterExchange else { preconditionFailure("only a sharded step gathers") }
-        try parameterExchange.run(team: team, update: update)
+        try parameterExchange.run(team: team, update: update, arrived: arrived)
     }
 
     // MARK: - Moving on

@@ -2,17 +2,15 @@ import Compute
 import MPI
 import Support
 
-/// The second half of a sharded step: each rank updates the parameters that it owns and sends them
-/// to all ranks.
+/// The second half of a sharded step: each rank updates the parameters that it owns, in the memory
+/// that the ranks of its host share, and sends them to the other hosts.
 ///
-/// On its own host, the owner stores each updated block in every rank's parameters while the block
-/// is in cache. The owners of a segment on different hosts send one another their parts.
+/// The owners of a segment on different hosts send one another their parts.
 final class ParameterExchange {
     private let communicator: Communicator
     private let partition: BucketPartition
     private let topology: HostTopology
-    /// This rank's parameters, then those of the other ranks of its host.
-    private let parameters: [Buffer<Float>]
+    private let parameters: HostParameters
     private let counters: [SharedCounter]
     /// Keeps the memory of the counters alive.
     private let memory: HostMemory
@@ -34,17 +32,15 @@ final class ParameterExchange {
     ///
     /// - Parameter communicator: a communicator that carries no other messages.
     init(
-        communicator: Communicator, memory: HostMemory, partition: BucketPartition, yields: Bool
+        communicator: Communicator, parameters: HostParameters, memory: HostMemory,
+        partition: BucketPartition, yields: Bool
     ) {
         self.communicator = communicator
         self.partition = partition
         self.memory = memory
         self.yields = yields
         topology = memory.topology
-        let own = topology.localRank
-        parameters =
-            [memory.parameters[own]]
-            + memory.parameters.indices.filter { $0 != own }.map { memory.parameters[$0] }
+        self.parameters = parameters
         counters = memory.counters(.gathered)
         awaited = Buffer(count: partition.buckets.count)
     }
@@ -52,9 +48,13 @@ final class ParameterExchange {
     /// Updates the parameters that this rank owns, block by block, and returns once all ranks'
     /// updates have arrived.
     ///
-    /// No rank of the host reads its parameters during this call: all have finished their backward
+    /// No rank of the host reads the parameters during this call: all have finished their backward
     /// pass.
-    func run(team: ThreadTeam, update: (Range<Int>) -> Void) throws(Failure) {
+    ///
+    /// - Parameter arrived: called for each block that another host has updated.
+    func run(
+        team: ThreadTeam, update: (Range<Int>) -> Void, arrived: (Range<Int>) -> Void
+    ) throws(Failure) {
         gathers += 1
         var spinWait = SpinWait(yields: yields)
         if let segment = topology.ownSegment {
@@ -68,16 +68,15 @@ final class ParameterExchange {
                     received += 1
                 }
                 let own = partition.part(segment, host: topology.host, ofBucket: bucket)
-                forEachBlock(of: own, team: team) { _, elements in
-                    update(elements)
-                    spread(elements)
-                }
+                forEachBlock(of: own, team: team) { _, elements in update(elements) }
                 try send(own, bucket: bucket, segment: segment, &requests)
                 repeat {
-                    try takeDone(&requests, segment, &spinWait, team: team)
+                    try takeDone(&requests, segment, &spinWait, team: team, arrived)
                 } while firstAwaited <= bucket - Self.bucketsAhead
             }
-            while requests.count > 0 { try takeDone(&requests, segment, &spinWait, team: team) }
+            while requests.count > 0 {
+                try takeDone(&requests, segment, &spinWait, team: team, arrived)
+            }
             counters[topology.localRank].publish(UInt64(gathers))
         }
         for owner in counters.prefix(topology.segmentCount) {
@@ -88,12 +87,16 @@ final class ParameterExchange {
 
     /// Processes the messages that are complete, or waits a moment if there are none.
     private func takeDone(
-        _ requests: inout RequestSet, _ segment: Int, _ spinWait: inout SpinWait, team: ThreadTeam
+        _ requests: inout RequestSet, _ segment: Int, _ spinWait: inout SpinWait,
+        team: ThreadTeam, _ arrived: (Range<Int>) -> Void
     ) throws(Failure) {
+        let hosts = topology.hosts.count
         let done = try requests.testSome()
         for label in done where label >= 0 {
-            spread(label, segment, team: team)
-            awaited.base[label / topology.hosts.count] -= 1
+            let (bucket, host) = label.quotientAndRemainder(dividingBy: hosts)
+            let part = partition.part(segment, host: host, ofBucket: bucket)
+            forEachBlock(of: part, team: team) { _, elements in arrived(elements) }
+            awaited.base[bucket] -= 1
         }
         while firstAwaited < received, awaited.base[firstAwaited] == 0 { firstAwaited += 1 }
         if done.isEmpty, requests.count > 0 { spinWait.wait() } else { spinWait.reset() }
@@ -130,21 +133,8 @@ final class ParameterExchange {
         }
     }
 
-    private func spread(_ label: Int, _ segment: Int, team: ThreadTeam) {
-        let hosts = topology.hosts.count
-        let part = partition.part(segment, host: label % hosts, ofBucket: label / hosts)
-        forEachBlock(of: part, team: team) { _, elements in spread(elements) }
-    }
-
-    private func spread(_ elements: Range<Int>) {
-        let values = parameters[0].base + elements.lowerBound
-        for other in parameters.dropFirst() {
-            copy(values, to: other.base + elements.lowerBound, count: elements.count)
-        }
-    }
-
     private func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(
-            rebasing: parameters[0].bytes[range.lowerBound * 4..<range.upperBound * 4])
+            rebasing: parameters.values.bytes[range.lowerBound * 4..<range.upperBound * 4])
     }
 }

@@ -54,8 +54,7 @@ extension Communicator {
     ///
     /// - Throws: the failure of `body`, on every rank.
     package func fromFirstRank(_ body: () throws(Failure) -> String) throws(Failure) -> String {
-        let text = try onFirstRank(body)
-        return try allGatherText(text ?? "")[0]
+        try broadcastText(try onFirstRank(body) ?? "")
     }
 
     /// Returns whether a condition holds on at least one rank. Collective: every rank must call
@@ -73,10 +72,9 @@ extension Communicator {
         _ name: String, _ value: String,
         remedy: String = "start every rank with the same build, recipe and data"
     ) throws(Failure) {
+        if try isSameOnAllRanks(value) { return }
         let values = try allGatherBytes(Array(value.utf8))
-        guard let reference = values.first, values.contains(where: { $0 != reference }) else {
-            return
-        }
+        let reference = values[0]
         let hosts = try allGatherText(Self.hostName)
         let different = values.indices.filter { values[$0] != reference }
         let failure = Failure.about(
@@ -89,17 +87,12 @@ extension Communicator {
         throw failure
     }
 
-    /// Returns the ranks on this rank's host, in ascending order. Collective: every rank must call
-    /// this.
-    package func ranksOnThisHost() throws(Failure) -> [Int] {
-        let hosts = try allGatherText(Self.hostName)
-        return hosts.indices.filter { hosts[$0] == hosts[rank] }
-    }
+    /// Returns the number of ranks on this rank's host. Collective: every rank must call this.
+    package func rankCountOnThisHost() throws(Failure) -> Int { try splitShared().size }
 
-    /// Returns the number of hosts, which are distinguished by their names. Collective: every rank
-    /// must call this.
+    /// Returns the number of hosts. Collective: every rank must call this.
     package func hostCount() throws(Failure) -> Int {
-        Set(try allGatherText(Self.hostName)).count
+        Int(try allReduce(Int64(try splitShared().rank == 0 ? 1 : 0), .sum))
     }
 
     /// Ends the job because of a failure: prints its sentence on stderr and exits with its code.

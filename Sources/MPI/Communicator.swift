@@ -48,6 +48,23 @@ package struct Communicator: @unchecked Sendable {
         return try Communicator(part)
     }
 
+    /// Returns a communicator of some ranks, which include this one, in their order, by
+    /// `MPI_Comm_create_group`. Collective over these ranks alone.
+    package func group(of ranks: [Int]) throws(Failure) -> Communicator {
+        var all: MPI_Group?
+        var part: MPI_Group?
+        try check("MPI_Comm_group", MPI_Comm_group(handle, &all))
+        try check(
+            "MPI_Group_incl",
+            MPI_Group_incl(all, Int32(ranks.count), ranks.map(Int32.init), &part))
+        var members: MPI_Comm?
+        try checkWaiting(
+            "MPI_Comm_create_group", MPI_Comm_create_group(handle, part, 0, &members))
+        try check("MPI_Group_free", MPI_Group_free(&part))
+        try check("MPI_Group_free", MPI_Group_free(&all))
+        return try Communicator(members)
+    }
+
     /// Returns the same ranks with separate message tags, by `MPI_Comm_dup`.
     package func duplicate() throws(Failure) -> Communicator {
         var copy: MPI_Comm?

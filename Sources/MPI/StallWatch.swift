@@ -54,7 +54,8 @@ package final class StallWatch: @unchecked Sendable {
             )
         }
         self.communicator = try communicator.duplicate()
-        hosts = try communicator.allGatherText(Communicator.hostName)
+        // The first two ranks report.
+        hosts = try communicator.gatherText(Communicator.hostName, receivers: 2)
         self.report = report
         Thread.detachNewThread { [self] in
             watch()

@@ -195,7 +195,13 @@ extension GPTConfiguration {
         let activations =
             activationBytes(Architecture.block(of: self), rows: counted) * Double(tokens)
             / Double(counted)
+        return parameterBytes(precision) + 4 * Double(GPTLayout(self).arena.count) * arenas
+            + activations
+    }
+
+    /// Returns the bytes of the parameters and of their rounded copy.
+    package func parameterBytes(_ precision: Precision) -> Double {
         let copies = precision == .fp32 ? 0 : Double(precision.bytes) / 4
-        return 4 * Double(GPTLayout(self).arena.count) * (1 + copies + arenas) + activations
+        return 4 * Double(GPTLayout(self).arena.count) * (1 + copies)
     }
 }

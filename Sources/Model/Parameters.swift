@@ -10,10 +10,14 @@ package struct Parameters: Sendable {
     private let rounded: Buffer<UInt16>?
 
     /// Creates the parameters in `values` for products in a precision, and rounds them all.
-    package init(_ values: Buffer<Float>, precision: Precision = .fp32) {
+    ///
+    /// - Parameter rounded: the memory of the rounded copy; nil to allocate it if necessary.
+    package init(
+        _ values: Buffer<Float>, precision: Precision = .fp32, rounded: Buffer<UInt16>? = nil
+    ) {
         self.values = values
         self.precision = precision
-        rounded = precision == .bf16 ? Buffer(count: values.count) : nil
+        self.rounded = precision == .bf16 ? rounded ?? Buffer(count: values.count) : nil
         round(0..<values.count)
     }
 

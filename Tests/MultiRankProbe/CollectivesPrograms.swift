@@ -140,7 +140,7 @@ private func gathered(
     _ sum: Buffer<Float>, by reducer: GradientReducer, rank: Int
 ) throws(Failure) -> Buffer<Float> {
     let owned = reducer.ownedRanges(ofRank: rank)
-    guard let parameters = reducer.parameters else { return sum }
+    guard let parameters = reducer.parameters?.values else { return sum }
     try reducer.updateParameters { range in
         precondition(owned.contains { range.clamped(to: $0) == range }, "a rank updates its own")
         for index in range { parameters.base[index] = sum.base[index] }
@@ -312,7 +312,7 @@ func benchmark(_ world: Communicator, _ arguments: Arguments) throws(Failure) {
         let finishStart = ContinuousClock.now
         let sum = try reducer.finish()
         exposed.append((ContinuousClock.now - finishStart) / .seconds(1))
-        if isSharded, let parameters = reducer.parameters {
+        if isSharded, let parameters = reducer.parameters?.values {
             try reducer.updateParameters { range in
                 (parameters.base + range.lowerBound).update(
                     from: sum.base + range.lowerBound, count: range.count)

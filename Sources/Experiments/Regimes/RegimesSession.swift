@@ -116,7 +116,7 @@ package struct RegimesSession {
         let needed =
             3 * (RegimeRun.snapshotCount + RegimeRun.sharpnessCount)
             * GPTLayout(plan.recipe.model).arena.count * MemoryLayout<Float>.stride
-        let there = try machineMemoryBytes / communicator.ranksOnThisHost().count
+        let there = try machineMemoryBytes / communicator.rankCountOnThisHost()
         try communicator.agree { () throws(Failure) in
             guard needed > there else { return }
             throw .about(

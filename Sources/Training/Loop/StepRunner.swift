@@ -90,12 +90,15 @@ package final class StepRunner {
             communicator: communicator, tree: plan.lanes.tree, elementCount: layout.count,
             team: engine.team, bucketBytes: Int(recipe.reduction.bucketMebibytes * 1_048_576),
             wire: recipe.reduction.wire, isSharded: recipe.optimizer.sharded,
-            movesLanes: balancer != nil)
+            roundsParameters: recipe.training.precision == .bf16, movesLanes: balancer != nil)
         self.reducer = reducer
         shards = (0..<communicator.size).map { reducer.ownedRanges(ofRank: $0) }
         state = TrainingState(
             plan: plan, layout: model.layout,
-            parameters: reducer.parameters ?? Buffer(count: layout.count),
+            memory: reducer.parameters
+                ?? HostParameters(
+                    elementCount: layout.count, isRounded: recipe.training.precision == .bf16,
+                    communicator: communicator),
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
         laneSteps.reserveCapacity(reducer.division.laneLimit)
@@ -137,7 +140,8 @@ package final class StepRunner {
             .init("log", log),
         ]
         return try MemoryPlan(
-            own: own, program: program, peerBytes: peerBytes, communicator: communicator)
+            own: own, program: program, peerBytes: peerBytes + state.sharedParameterBytes,
+            communicator: communicator)
     }
 
     /// Frees shared memory; no method may be called afterward. Collective: every rank must call
@@ -150,8 +154,7 @@ package final class StepRunner {
         if communicator.rank == 0 {
             model.layout.initialize(state.parameters.values, seed: plan.recipe.training.seed)
         }
-        try communicator.broadcast(state.parameters.values.bytes)
-        state.parameters.round(engine: engine)
+        try state.sendParameters()
         state.average?.add(state.parameters, step: 1, engine: engine)
     }
 
@@ -301,21 +304,23 @@ package final class StepRunner {
         let optimizer = state.optimizer
         let parameters = state.parameters
         // A function, because a closure in a variable would be allocated on the heap.
+        let checks = state.checks
         func updateRange(_ range: Range<Int>) {
+            checks?.check(range)
             optimizer.update(
                 parameters: parameters.values, gradients: gradients, learningRate: learningRate,
                 gradientScale: scale, range: range)
+            checks?.note(range)
+            parameters.round(range)
         }
         if plan.recipe.optimizer.sharded {
             try RankActivity.during(.waiting) { () throws(Failure) in
-                try reducer.updateParameters(updateRange)
+                try reducer.updateParameters(updateRange, arrived: { parameters.round($0) })
             }
-            parameters.round(engine: engine)
         } else {
             engine.team.forEach(SumOfSquares.blockCount(gradients.count)) { block, _ in
                 let range = SumOfSquares.range(ofBlock: block, count: gradients.count)
                 updateRange(range)
-                parameters.round(range)
             }
         }
     }

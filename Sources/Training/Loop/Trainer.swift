@@ -55,14 +55,13 @@ package final class Trainer {
             data: data, microBatch: plan.lanes.microBatch,
             windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
-            run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates,
-            hosts: try communicator.allGatherText(Communicator.hostName))
+            run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates)
         let needed = plan.copyBytes(elements: runner.model.layout.arena.count)
         let planned = try runner.memory(
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
         copyNotice = TrainingPlan.copyNotice(
             copyBytes: needed, besides: planned.hostBytes,
-            machineBytes: Int(try communicator.allGather([Int64(machineMemoryBytes)])[0]))
+            machineBytes: Int(try communicator.broadcast([Int64(machineMemoryBytes)])[0]))
         copyBytes = copyNotice == nil ? needed : 0
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: runner.model.layout, shards: runner.shards,
@@ -116,8 +115,8 @@ package final class Trainer {
         }
         if plan.recipe.checkpoint.best {
             // Only the first rank has read the log.
-            let step = try communicator.allGather([Int64(found?.step ?? -1)])[0]
-            let loss = try communicator.allGather([found?.loss ?? 0])[0]
+            let step = try communicator.broadcast([Int64(found?.step ?? -1)])[0]
+            let loss = try communicator.broadcast([found?.loss ?? 0])[0]
             checkpoints.best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
         }
         return state.step
@@ -216,7 +215,10 @@ package final class Trainer {
         let (record, requests) = try runner.take(requests: requestsOfThisRank) { sample, sequence in
             loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
         }
-        metrics.record(record)
+        // All ranks have the same stragglers, which are rare.
+        let hosts =
+            record.stragglers.isEmpty ? [] : try communicator.gatherText(Communicator.hostName)
+        metrics.record(record, hosts: hosts)
         trace?.warnIfFull(step: state.step)
         if requests.contains(.checkpointWritten) { try checkpoints.finishPending() }
         try stopIfHopeless(loss: record.loss)

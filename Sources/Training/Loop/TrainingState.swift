@@ -1,11 +1,17 @@
+import Collectives
 import Compute
 import Model
 import Optimizers
 import Recipes
+import Support
 
 /// The state that a run carries from step to step; all ranks' states together make up a checkpoint.
 package final class TrainingState {
     package let parameters: Parameters
+    /// The memory of the parameters.
+    let parameterMemory: HostParameters
+    /// The checks of the parameters that this rank updates; nil unless ranks share them.
+    let checks: ParameterChecks?
     /// The optimizer, with the moments of the parameters that this rank updates.
     package var optimizer: Optimizer
     /// The number of steps taken, skipped ones included.
@@ -20,10 +26,13 @@ package final class TrainingState {
     /// Creates the state before the first step.
     ///
     /// - Parameters:
-    ///   - parameters: zeroed memory for the layout's arena.
+    ///   - memory: the memory of the parameters, which are zero.
     ///   - owned: the ranges of the arena that this rank updates.
-    init(plan: TrainingPlan, layout: GPTLayout, parameters: Buffer<Float>, owned: [Range<Int>]) {
-        self.parameters = Parameters(parameters, precision: plan.recipe.training.precision)
+    init(plan: TrainingPlan, layout: GPTLayout, memory: HostParameters, owned: [Range<Int>]) {
+        parameterMemory = memory
+        parameters = Parameters(
+            memory.values, precision: plan.recipe.training.precision, rounded: memory.rounded)
+        checks = memory.isShared ? ParameterChecks(of: memory.values, owned: owned) : nil
         optimizer = Optimizer(
             configuration: plan.rate.optimizer, layout: layout.arena, owned: owned,
             factors: layout.factors)
@@ -33,6 +42,15 @@ package final class TrainingState {
                 power: $0, count: layout.arena.count, precision: plan.recipe.training.precision)
         }
     }
+
+    /// Sends rank 0's parameters to all ranks. Collective: every rank must call this.
+    func sendParameters() throws(Failure) {
+        try parameterMemory.send { parameters.round($0) }
+        checks?.restart()
+    }
+
+    /// The bytes of parameters that another rank of the host counts as its own.
+    var sharedParameterBytes: Int { parameterMemory.isFirst ? 0 : parameters.bytes }
 }
 
 /// A running average of a run's parameters, which evaluations use instead of the parameters.

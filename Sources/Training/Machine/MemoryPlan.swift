@@ -40,9 +40,11 @@ package struct MemoryPlan: Sendable {
         let alone = try host.allReduce(Int64(total - peerBytes - program.files), .sum)
         let files = try host.allReduce(Int64(program.files), .maximum)
         hostBytes = Int(try communicator.allReduce(alone + files, .maximum))
-        let all = try communicator.allGather(own.map { Int64($0.bytes) })
-        let ranks = (0..<communicator.size).map { all[$0 * own.count..<($0 + 1) * own.count] }
-        let largest = ranks.max { $0.reduce(0, +) < $1.reduce(0, +) } ?? []
+        let most = try communicator.allReduce(Int64(total), .maximum)
+        let largestRank = try communicator.allReduce(
+            Int64(Int64(total) == most ? communicator.rank : communicator.size), .minimum)
+        let largest = try communicator.broadcast(
+            own.map { Int64($0.bytes) }, root: Int(largestRank))
         parts = zip(own, largest).map { Part($0.name, Int($1)) }.filter { $0.bytes > 0 }
     }
 

@@ -10,9 +10,14 @@ extension TrainingPlan {
     /// - Throws: `Failure` (configuration) if it has too little; it states the memory needed, and
     ///   settings that need less.
     package func requireMemory(_ communicator: Communicator) throws(Failure) {
-        let ranks = try communicator.ranksOnThisHost()
+        let host = try communicator.splitShared()
+        // A sharded optimizer's ranks share the parameters of their host.
+        let shared =
+            recipe.optimizer.sharded && host.rank > 0
+            ? recipe.model.parameterBytes(recipe.training.precision) : 0
+        let total = try host.allReduce(
+            leastBytes(ofRank: communicator.rank, size: communicator.size) - shared, .sum)
         try communicator.agree { () throws(Failure) in
-            let total = ranks.reduce(0) { $0 + leastBytes(ofRank: $1, size: communicator.size) }
             // Clamped, because the largest sizes that a recipe allows overflow an Int.
             let needed = min(0x1p62, total)
             let there = machineMemoryBytes
@@ -20,7 +25,7 @@ extension TrainingPlan {
             throw .about(
                 .configuration, "training this model",
                 "takes at least \(Format.bytes(Int(needed))) of memory for "
-                    + "\(Format.counted(ranks.count, "rank")), but the machine has "
+                    + "\(Format.counted(host.size, "rank")), but the machine has "
                     + Format.bytes(there),
                 remedy: "lower [model] layers, width, context_length or vocabulary_size, "
                     + remedies(ranks: communicator.size)
@@ -28,7 +33,8 @@ extension TrainingPlan {
         }
     }
 
-    /// Returns the least memory in bytes that a rank needs; ranks share none of it.
+    /// Returns the least memory in bytes that a rank needs; ranks share only the parameters, if the
+    /// optimizer is sharded.
     package func leastBytes(ofRank rank: Int, size: Int) -> Double {
         let laneBytes = laneBytes(size: size)
         let division = lanes.tree.equalDivision(among: size)

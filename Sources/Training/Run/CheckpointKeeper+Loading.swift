@@ -28,16 +28,14 @@ extension CheckpointKeeper {
         let counters = try communicator.agree { () throws(Failure) -> [Int64] in
             try self.counters(of: found)
         }
-        // Rank 0's counters come first.
-        let shared = try communicator.allGather(counters)
+        let shared = try communicator.broadcast(counters)
         guard shared[0] >= 0 else { return false }
         state.step = Int(shared[0])
         state.optimizer.resume(after: Int(shared[1]))
         state.nonFinite.skipped = Int(shared[2])
         state.nonFinite.skippedInARow = Int(shared[3])
         savedStep = state.step
-        try communicator.broadcast(state.parameters.values.bytes)
-        state.parameters.round(0..<state.parameters.values.count)
+        try state.sendParameters()
         if let transfer {
             try scatterMoments(of: found, into: state, by: transfer)
         } else {

@@ -85,16 +85,20 @@ final class CheckpointKeeper {
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
     }
 
-    /// Checks that all ranks have the same bits of parameters; returns their hash. Collective:
-    /// every rank must call this.
+    /// Checks that all ranks have the same bits of parameters; returns their hash, or an empty
+    /// string on a rank that uses another rank's memory. Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (configuration) on all ranks if they differ; it names the first tensor
     ///   that differs, and the ranks.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
-        let hash = layout.arena.hash(of: state.parameters.values)
-        let hashes = try communicator.allGatherText(hash)
-        guard hashes.contains(where: { $0 != hashes[0] }) else { return hash }
+        try communicator.agree { () throws(Failure) in
+            try state.checks?.requireUnchanged(layout.arena)
+        }
+        // Ranks that share the parameters of a host need one hash.
+        let isFirst = state.parameterMemory.isFirst
+        let hash = isFirst ? layout.arena.hash(of: state.parameters.values) : ""
+        guard try !communicator.isSameOnAllRanks(isFirst ? hash : nil) else { return hash }
         let failure = try ReplicaDifference.failure(
             parameters: state.parameters.values, layout: layout.arena, communicator: communicator)
         try communicator.agree { () throws(Failure) -> Void in throw failure }

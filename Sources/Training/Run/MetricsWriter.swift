@@ -18,7 +18,6 @@ final class MetricsWriter {
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
     private var diagnostician: Diagnostician
-    private let hosts: [String]
     private let warnsOfWrongRates: Bool
     private var rate = RateEstimator(done: 0, at: 0)
     private let start = ContinuousClock.now
@@ -29,10 +28,7 @@ final class MetricsWriter {
     /// - Parameters:
     ///   - warnsOfWrongRates: whether skipped steps and diagnoses are also logged as warnings;
     ///     metrics.jsonl always has them.
-    ///   - hosts: the names of the ranks' hosts.
-    init(
-        run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool, hosts: [String]
-    ) {
+    init(run: RunFolder, plan: TrainingPlan, job: Job, warnsOfWrongRates: Bool) {
         self.run = run
         self.plan = plan
         self.job = job
@@ -40,7 +36,6 @@ final class MetricsWriter {
         // The loss of a model that predicts all tokens with equal probability.
         let startingLoss = Glibc.log(Double(plan.recipe.model.vocabularySize))
         diagnostician = Diagnostician(startingLoss: startingLoss)
-        self.hosts = hosts
     }
 
     func create() throws(Failure) {
@@ -84,7 +79,10 @@ final class MetricsWriter {
 
     func end() { progress?.finish() }
 
-    func record(_ step: StepRecord) {
+    /// Records a step.
+    ///
+    /// - Parameter hosts: the names of the ranks' hosts; needed if the step has stragglers.
+    func record(_ step: StepRecord, hosts: [String]) {
         guard job.isFirstRank else { return }
         if step.isSkipped, warnsOfWrongRates {
             logger.warning(

@@ -122,14 +122,14 @@ package struct TrainingSession {
         _ trainer: Trainer, _ data: TrainingData, _ memory: MemoryPlan
     ) throws(Failure) {
         let precision = trainer.plan.recipe.training.precision
-        let machines = try communicator.allGatherBytes(
-            Array(
-                """
-                \(Communicator.hostName)
-                \(InstructionSet.best.name(for: precision))
-                \(run.holdsRun)
-                """.utf8)
-        ).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
+        let machines = try communicator.gatherText(
+            """
+            \(Communicator.hostName)
+            \(InstructionSet.best.name(for: precision))
+            \(run.holdsRun)
+            """
+        ).map { $0.split(separator: "\n").map(String.init) }
+        guard job.isFirstRank else { return }
         let hosts = Set(machines.map { $0[0] })
         let instructionSets = Set(machines.map { $0[1] })
         let summary = trainer.plan.summary(

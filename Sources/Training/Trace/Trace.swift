@@ -47,8 +47,7 @@ package final class Trace {
     /// - Throws: `Failure` (I/O) on all ranks if the file cannot be written; no file is left then.
     package func write() throws(Failure) {
         let lastOffsets = try ClockOffset.measureAll(communicator)
-        let hosts = try communicator.allGatherBytes(Array(Communicator.hostName.utf8))
-            .map { String(decoding: $0, as: UTF8.self) }
+        let hosts = try communicator.gatherText(Communicator.hostName)
         try endTogether()
         recorder.sort()
         guard communicator.rank == 0 else {
