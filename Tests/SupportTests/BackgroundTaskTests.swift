@@ -2,16 +2,19 @@ import Foundation
 import Support
 import Testing
 
+/// Returns the nice value of this thread.
+private func niceValue() -> Int32 { getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) }
+
 @Suite struct BackgroundTaskTests {
     @Test("a task returns its value, and its thread alone has low priority")
     func returnsItsValue() throws {
-        let before = getpriority(PRIO_PROCESS, 0)
+        let before = niceValue()
         let task = BackgroundTask(named: "test") { () throws(Failure) in
-            getpriority(PRIO_PROCESS, 0)
+            niceValue()
         }
         #expect(try task.wait().get() == min(19, before + 15))
         #expect(task.hasEnded)
-        #expect(getpriority(PRIO_PROCESS, 0) == before)
+        #expect(niceValue() == before)
         #expect(try task.wait().get() == min(19, before + 15), "waiting again returns at once")
     }
 
