@@ -47,6 +47,8 @@ package final class StallWatch: @unchecked Sendable {
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
+        let own = Self.limitOfThisRank
+        let start = own.map { EndOfWait(after: $0, report: report) }
         (reportSeconds, limitSeconds) = try communicator.agree { () throws(Failure) in
             (
                 try Self.seconds("LOCKSTEP_STALL_SECONDS", example: 60) ?? Self.defaultSeconds,
@@ -57,6 +59,7 @@ package final class StallWatch: @unchecked Sendable {
         // The first two ranks report.
         hosts = try communicator.gatherText(Communicator.hostName, receivers: 2)
         self.report = report
+        start?.cancel()
         Thread.detachNewThread { [self] in
             watch()
             ended.signal()
@@ -75,9 +78,19 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     /// Ends the watch and waits for its thread, which must not call MPI while MPI ends.
+    ///
+    /// If there is a limit, it also holds for the end of MPI, which waits for all ranks.
     package func end() {
         isEnding.store(true, ordering: .releasing)
         ended.wait()
+        if let own = Self.limitOfThisRank { _ = EndOfWait(after: own, report: report) }
+    }
+
+    /// The seconds in LOCKSTEP_STALL_LIMIT, longer on all ranks but the first so that one reports;
+    /// nil if the variable is unset or wrong.
+    private static var limitOfThisRank: Int? {
+        guard let limit = try? seconds("LOCKSTEP_STALL_LIMIT", example: 600) else { return nil }
+        return limit + (MPIEnvironment.launchedRank == 0 ? 0 : staggerSeconds)
     }
 
     // MARK: - The watching thread

@@ -90,6 +90,23 @@ extension CommandLineTests {
             #expect(job.waitUntilExit() == 74)
         }
 
+        @Test(
+            "a rank that stops while the job starts or ends does not keep the others forever",
+            arguments: ["stop-dup-0", "stop-dup-1", "stop-end-0", "stop-end-1"])
+        func limitAtTheStartAndTheEnd(fault: String) throws {
+            let bench = try Workbench()
+            let faults = try FaultInjector()
+            try faults.request(fault)
+            let words =
+                ["LOCKSTEP_STALL_LIMIT=2", "\(Launch.root)/launch/mpirun", "--ranks", "2"]
+                + ["--oversubscribe", "--"] + faults.prefix + [Workbench.lockstep]
+            let outcome = try Launch.run("env", words + bench.training(), seconds: 60)
+            #expect(!faults.isPending(fault))
+            #expect(outcome.status == 74, "\(outcome.errors)")
+            #expect(outcome.errors.contains("LOCKSTEP_STALL_LIMIT is set"), "\(outcome.errors)")
+            #expect(try Launch.ranks(of: bench.path("run")).isEmpty)
+        }
+
         @Test("a slow disk is reported, also by a run without mpirun", arguments: [0, 2])
         func aSlowDisk(ranks: Int) throws {
             let bench = try Workbench()

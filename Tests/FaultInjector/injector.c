@@ -9,6 +9,8 @@
 //   nan-RANK
 //       The message with gradients to which the variable LOCKSTEP_NAN_MESSAGE counts begins with a NaN; a call of
 //       MPI_Isend with more than 256 bytes counts as such a message.
+//   stop-dup-RANK, stop-end-RANK
+//       The rank stops in its next call of MPI_Comm_dup or MPI_Finalize.
 //   clock
 //       A file that stays. The wall clock is ahead by its first 8 bytes, in nanoseconds; the next 8 bytes count the
 //       readings of the changed clock.
@@ -18,6 +20,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -187,4 +190,21 @@ int MPI_Isend(
     if (folder && rank && number && count > 256 && ++messages == atoi(number) && take("nan", rank))
         memset((void *)bytes, 0xff, 4);
     return original(bytes, count, type, destination, tag, communicator, request);
+}
+
+static void stop_if_requested(const char *call) {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (folder && rank && take(call, rank)) raise(SIGSTOP);
+}
+
+int MPI_Comm_dup(void *communicator, void *copy) {
+    int (*original)(void *, void *) = dlsym(RTLD_NEXT, "MPI_Comm_dup");
+    stop_if_requested("stop-dup");
+    return original(communicator, copy);
+}
+
+int MPI_Finalize(void) {
+    int (*original)(void) = dlsym(RTLD_NEXT, "MPI_Finalize");
+    stop_if_requested("stop-end");
+    return original();
 }

@@ -48,6 +48,17 @@ import Testing
             ])
     }
 
+    @Test("a start that hung is repeated")
+    func hungStartIsRepeated() throws {
+        let folder = try standIn(
+            """
+            [ $(wc -l <starts) = 2 ] && exit
+            echo "lockstep: MPI: did not connect all ranks within 60 s (rank 0 waits); wait." >&2; exit 78
+            """)
+        #expect(try run(folder).status == 0)
+        #expect(try starts(folder).count == 2)
+    }
+
     @Test("a crash loop without progress ends with its reason")
     func crashLoopEndsWithItsReason() throws {
         let folder = try standIn("mkdir -p run; touch run/recipe.toml; exit 74")
