@@ -498,8 +498,8 @@ remove_session() if $killed;
 kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents
     if $killed || $up < $ranks;
 # A reader may be slow, but a terminal that accepts nothing must not delay a job that was asked to stop.
-my $patience = time + 5;
-while (length $out && !($asked && time > $patience)) {
+my $patience = now() + 5;
+while (length $out && !($asked && now() > $patience)) {
     my $writes = '';
     vec($writes, 2, 1) = 1;
     write_out() if select(undef, $writes, undef, 0.5) > 0;
