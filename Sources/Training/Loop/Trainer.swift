@@ -220,9 +220,9 @@ package final class Trainer {
         try communicator.agree { () throws(Failure) -> Void in throw failure }
     }
 
-    /// Saves the state, unless it has a defect.
+    /// Saves the state, unless it has a defect or the log lacks lines that a resume would need.
     private func checkpoint(isRequired: Bool) throws(Failure) {
-        metrics.synchronize()
+        guard try logIsComplete(isRequired: isRequired) else { return }
         try note(.checkpoint) { () throws(Failure) in
             let before = defect
             defect = try StateDefect.agreed(on: state, loss: lossAhead(), over: communicator)
@@ -231,6 +231,20 @@ package final class Trainer {
             }
             if before == nil { metrics.warnOfMissingCheckpoint(step: state.step, defect) }
         }
+    }
+
+    /// Brings the log to the disk and returns whether it has all lines. Collective: every rank must
+    /// call this.
+    ///
+    /// - Throws: `Failure` (I/O) on all ranks if it lacks lines and `isRequired`, or if the disk may
+    ///   have lost lines.
+    private func logIsComplete(isRequired: Bool) throws(Failure) -> Bool {
+        let failure = try communicator.agree { () throws(Failure) -> Failure? in
+            let failure = try metrics.synchronize()
+            if isRequired, let failure { throw failure }
+            return failure
+        }
+        return try !communicator.isTrueOnAnyRank(failure != nil)
     }
 
     /// Returns the loss of the parameters on the first micro-batch of the next step.
