@@ -94,7 +94,8 @@ struct PlanCommand: OneProcessCommand {
             !MPIEnvironment.hasLauncher,
             or: .missing(
                 "--step",
-                remedy: "measure a step with `lockstep bench step RECIPE --json`, or run this command "
+                remedy:
+                    "measure a step with `lockstep bench step RECIPE --json`, or run this command "
                     + "without mpirun"))
         let benchmark = try benchmark(of: recipe)
         try Job.run(threads, onStop: .exitAtOnce) { (job) throws(Failure) in

@@ -87,7 +87,8 @@ extension ClusterPlan {
 
     private var criticalSentence: String {
         guard let critical = request.criticalBatch else {
-            return "The critical batch is unknown, so every batch is assumed to need as many tokens; "
+            return
+                "The critical batch is unknown, so every batch is assumed to need as many tokens; "
                 + "give --critical-batch or --run."
         }
         let text = "the critical batch of \(Format.significant(critical, digits: 4)) sequences"
