@@ -104,6 +104,9 @@ import Verdicts
                 analysis = try Models.transfer(points)
             }
             decided += analysis.nextRuns == nil ? 1 : 0
+            if analysis.nextRuns != nil {
+                print("DEBUG", points.count, analysis.nextRunsSentence ?? "")
+            }
             // As many runs of more seeds at the same rates.
             let seeds = 3 + UInt64((points.count - start.count + 35) / 36)
             decidedBySeeds += try Models.transfer(grid(0..<seeds)).nextRuns == nil ? 1 : 0
