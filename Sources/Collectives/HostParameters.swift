@@ -12,6 +12,9 @@ package final class HostParameters {
     /// Whether no rank before this one uses the same memory.
     package let isFirst: Bool
 
+    /// Whether other ranks use the same memory.
+    package var isShared: Bool { host != nil }
+
     /// The part of the arena that this rank sends and rounds for all ranks that share it.
     private let ownPart: Range<Int>
     /// The ranks that share the memory; nil if this rank has its own.

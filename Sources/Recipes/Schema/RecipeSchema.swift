@@ -97,7 +97,8 @@ extension Recipe {
             "The global gradient norm above which gradients are scaled down; 0 never clips."),
         .init(
             "optimizer.sharded", \.optimizer.sharded,
-            "Each rank keeps only its part of the optimizer's state; the same bits, less memory."),
+            "Each rank keeps only its part of the optimizer's state, and each host one copy of the parameters; the same bits."
+        ),
     ]
 
     private static let scheduleFields: [RecipeField] = [

@@ -41,6 +41,7 @@ extension StepRunner {
         state.step = snapshot.step
         state.nonFinite = snapshot.nonFinite
         try communicator.barrier()
+        state.checks?.restart()
     }
 
     /// Fills the state from a run's checkpoint; returns its step. Collective: every rank must call

@@ -300,10 +300,13 @@ package final class StepRunner {
         let optimizer = state.optimizer
         let parameters = state.parameters
         // A function, because a closure in a variable would be allocated on the heap.
+        let checks = state.checks
         func updateRange(_ range: Range<Int>) {
+            checks?.check(range)
             optimizer.update(
                 parameters: parameters.values, gradients: gradients, learningRate: learningRate,
                 gradientScale: scale, range: range)
+            checks?.note(range)
             parameters.round(range)
         }
         if plan.recipe.optimizer.sharded {

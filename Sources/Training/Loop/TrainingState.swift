@@ -10,6 +10,8 @@ package final class TrainingState {
     package let parameters: Parameters
     /// The memory of the parameters.
     let parameterMemory: HostParameters
+    /// The checks of the parameters that this rank updates; nil unless ranks share them.
+    let checks: ParameterChecks?
     /// The optimizer, with the moments of the parameters that this rank updates.
     package var optimizer: Optimizer
     /// The number of steps taken, skipped ones included.
@@ -30,6 +32,7 @@ package final class TrainingState {
         parameterMemory = memory
         parameters = Parameters(
             memory.values, precision: plan.recipe.training.precision, rounded: memory.rounded)
+        checks = memory.isShared ? ParameterChecks(of: memory.values, owned: owned) : nil
         optimizer = Optimizer(
             configuration: plan.rate.optimizer, layout: layout.arena, owned: owned,
             factors: layout.factors)
@@ -43,6 +46,7 @@ package final class TrainingState {
     /// Sends rank 0's parameters to all ranks. Collective: every rank must call this.
     func sendParameters() throws(Failure) {
         try parameterMemory.send { parameters.round($0) }
+        checks?.restart()
     }
 
     /// The bytes of parameters that another rank of the host counts as its own.

@@ -73,10 +73,13 @@ final class CheckpointKeeper {
     ///   that differs, and the ranks.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {
+        try communicator.agree { () throws(Failure) in
+            try state.checks?.requireUnchanged(layout.arena)
+        }
         // Ranks that share the parameters of a host need one hash.
-        let hash =
-            state.parameterMemory.isFirst ? layout.arena.hash(of: state.parameters.values) : nil
-        if try communicator.isSameOnAllRanks(hash) { return hash ?? "" }
+        let isFirst = state.parameterMemory.isFirst
+        let hash = isFirst ? layout.arena.hash(of: state.parameters.values) : ""
+        guard try !communicator.isSameOnAllRanks(isFirst ? hash : nil) else { return hash }
         let failure = try ReplicaDifference.failure(
             parameters: state.parameters.values, layout: layout.arena, communicator: communicator)
         try communicator.agree { () throws(Failure) -> Void in throw failure }
