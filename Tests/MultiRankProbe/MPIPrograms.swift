@@ -226,3 +226,24 @@ func shareWindow(_ world: Communicator) throws(Failure) {
     report.bytesKept = before - (SharedMemorySpace().freeBytes ?? 0)
     try printReports(report, on: world)
 }
+
+/// Exchanges texts of which some are equal on consecutive ranks, and forms a group of every second
+/// rank.
+func exchangeTexts(_ world: Communicator) throws(Failure) {
+    let rank = world.rank
+    var report = TextsReport()
+    report.gathered = try world.gatherText("host \(rank / 3)\nline")
+    report.gatheredOnTwo = try world.gatherText(rank == 1 ? "" : "host \(rank)", receivers: 2)
+    report.first = try world.firstText(rank >= 2 ? "reason \(rank)" : nil)
+    report.none = try world.firstText(nil)
+    report.broadcast = try world.broadcastText(
+        rank == world.size - 1 ? "größer" : "", root: world.size - 1)
+    report.empty = try world.broadcastText("")
+    report.areSame = try world.isSameOnAllRanks("text")
+    report.areSameOnSome = try world.isSameOnAllRanks(rank % 2 == 0 ? "text" : nil)
+    report.lastDiffers = try !world.isSameOnAllRanks(rank == world.size - 1 ? "other" : "text")
+    let alike = (0..<world.size).filter { $0 % 2 == rank % 2 }
+    let group = try world.group(of: alike)
+    report.groupSum = try group.allReduce(Int64(rank), .sum)
+    try printReports(report, on: world)
+}

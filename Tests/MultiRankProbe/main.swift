@@ -23,6 +23,7 @@ func runInMPI(_ arguments: Arguments) throws(Failure) {
         case "environment": try reportEnvironment(environment)
         case "collectives": try reportCollectives(world)
         case "message-size": try receiveWrongSize(world, arguments)
+        case "texts": try exchangeTexts(world)
         case "window": try shareWindow(world)
         case "agree": try agree(world, arguments)
         case "same": try compareStrings(world, arguments)

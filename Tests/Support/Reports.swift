@@ -50,6 +50,23 @@ package struct CollectivesReport: Codable {
     package init() {}
 }
 
+/// A rank's report of the probe's `texts` program.
+package struct TextsReport: Codable {
+    package var gathered: [String] = []
+    package var gatheredOnTwo: [String] = []
+    package var first: String?
+    package var none: String?
+    package var broadcast = ""
+    package var empty = "not empty"
+    package var areSame = false
+    package var areSameOnSome = false
+    package var lastDiffers = false
+    /// The sum of the ranks that are even or odd like this one.
+    package var groupSum: Int64 = -1
+
+    package init() {}
+}
+
 /// A rank's report of the probe's `window` program.
 package struct WindowReport: Codable {
     package var rank = 0
