@@ -189,7 +189,9 @@ let package = Package(
                 "Support", "TestSupport",
             ]),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
-        tests("MultiRank", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),
+        tests(
+            "MultiRank",
+            ["Checkpoints", "Collectives", "Compute", "TestSupport", "lockstep", "multirank-probe"]),
         tests("CommandLine", ["Compute", "Support", "TestSupport", "lockstep"]),
     ]
 )

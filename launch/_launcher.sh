@@ -2,6 +2,15 @@
 # What launch/mpirun and launch/supervise share: closed streams, blocked signals, options and hostfiles. They
 # set `self`, their own path, and source this file before anything else.
 
+# The first process of a container ignores signals that it does not handle, so the traps come first.
+# shellcheck disable=SC2154,SC2317
+stop_early() {
+    printf 'launch/%s: stopped before the ranks had started.\n' "${self##*/}" >&2 || true
+    exit 75
+}
+trap stop_early TERM INT HUP USR1 ALRM
+trap : USR2
+
 # Otherwise the next file that is opened would take the number of a closed stream.
 [[ -e /proc/self/fd/0 || ! -d /proc/self/fd ]] || exec </dev/null
 [[ -e /proc/self/fd/1 || ! -d /proc/self/fd ]] || exec >/dev/null

@@ -155,6 +155,16 @@ unused_networks() {
     printf '%s\n' "${list[@]}" | sort -u | paste -sd ,
 }
 
+# first_interface LIST: prints the first of these interfaces that this machine has, or docker0.
+first_interface() {
+    local name
+    for name in ${1//,/ }; do
+        [[ $name == */* || ! -e /sys/class/net/$name ]] || break
+        name=docker0
+    done
+    printf '%s' "$name"
+}
+
 # setting_files MPIRUN: prints the files in which users and administrators set Open MPI's settings.
 setting_files() {
     printf '%s\n' "${HOME:-/}"/.{openmpi,prte,pmix}/mca-params.conf /etc/openmpi/openmpi-mca-params.conf \

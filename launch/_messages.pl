@@ -85,6 +85,8 @@ sub sort_out {
     my ($all) = @_;
     my $age = now() - $arrived;
     while (length $in && !defined $status) {
+        # Open MPI 5 may end a message with a zero byte, which also begins the launcher's lines.
+        next if $in =~ s/\A\0(?=[^a-z])//;
         my $first = substr $in, 0, 1;
         if ($first eq "\0") {
             if ((my $end = index $in, "\n") >= 0) { obey(substr($in, 1, $end, '') =~ /(\w+)/g); $in = substr $in, 1 }
@@ -498,8 +500,8 @@ remove_session() if $killed;
 kill 'TERM', grep { content("/proc/$_/cmdline") eq $agents{$_} } keys %agents
     if $killed || $up < $ranks;
 # A reader may be slow, but a terminal that accepts nothing must not delay a job that was asked to stop.
-my $patience = time + 5;
-while (length $out && !($asked && time > $patience)) {
+my $patience = now() + 5;
+while (length $out && !($asked && now() > $patience)) {
     my $writes = '';
     vec($writes, 2, 1) = 1;
     write_out() if select(undef, $writes, undef, 0.5) > 0;

@@ -63,20 +63,12 @@ package struct LayoutBenchmark: Sendable {
         self.steps = steps
         self.overrides = overrides
         program = FileSystem.absolute("/proc/self/exe")
-        launcher = try Self.launcher(of: program)
-    }
-
-    /// Returns the path of launch/mpirun, which is in a folder above the program.
-    private static func launcher(of program: String) throws(Failure) -> String {
-        var folder = program[...]
-        while let slash = folder.lastIndex(of: "/") {
-            folder = folder[..<slash]
-            let candidate = "\(folder)/launch/mpirun"
-            if FileSystem.exists(candidate) { return candidate }
+        guard let launcher = FileSystem.pathAboveProgram("launch/mpirun") else {
+            throw .file(
+                .missingInput, program, "has no launch/mpirun in a folder above it",
+                remedy: "run the lockstep of a checkout or of a package")
         }
-        throw .file(
-            .missingInput, program, "has no launch/mpirun in a folder above it",
-            remedy: "run the lockstep of a checkout or of a package")
+        self.launcher = launcher
     }
 
     /// Starts a job on a layout, and returns its speed.

@@ -81,6 +81,7 @@ extension StepReport {
             "parameters": .integer(plan.recipe.model.parameterCount),
             "steps": .integer(records.count),
             "mean_step_seconds": rounded(times.total, 6),
+            "step_seconds_deviation": rounded(robustDeviation(seconds), 6),
         ]
         for (name, seconds) in parts(times) {
             object[name.replacing(" ", with: "_") + "_seconds"] = rounded(seconds, 6)
@@ -92,6 +93,7 @@ extension StepReport {
         object["mfu"] = rounded(utilization, 4)
         object["peak_gflops_per_core"] = rounded(peakFlopsPerCore / 1e9, 1)
         object["overrides"] = .array(benchmark.overrides.map { .string($0) })
+        object["recipe"] = .string(plan.recipe.tomlWithoutComments)
         return object
     }
 

@@ -22,11 +22,15 @@ package struct StepSubject: Sendable {
     /// - Parameter path: the path of its file.
     /// - Throws: `Failure` if the file cannot be read or is not a recipe.
     package init(recipeAt path: String) throws(Failure) {
-        let file = try Recipe(toml: readText(path), name: path)
-        name = path
+        self.init(try Recipe(toml: readText(path), name: path), name: path)
+    }
+
+    /// A recipe, with a name for reports.
+    package init(_ subject: Recipe, name: String) {
+        self.name = name
         sequenceLength = nil
         recipe = { _, steps in
-            var recipe = file
+            var recipe = subject
             recipe.training.steps = steps
             // The schedule may be longer than the measured steps.
             recipe.schedule = ScheduleConfiguration()

@@ -26,13 +26,27 @@ struct ExchangeSlots {
         longestPart = partition.longestPart
         longestSegment = partition.longestSegment
         values = Buffer(count: count * foreignNodes * longestPart)
-        packedStride =
-            wire == .fp32
-            ? 0 : (ownNodes + 1) * longestSegment + (foreignNodes + 1) * longestPart
+        packedStride = Self.packedStride(foreignNodes, ownNodes, partition, wire)
         packed = Buffer(count: count * packedStride)
     }
 
     var bytes: Int { values.bytes.count + packed.bytes.count }
+
+    /// Returns the size of the memory for some slots, without allocating it.
+    static func bytes(
+        count: Int, foreignNodes: Int, ownNodes: Int, partition: BucketPartition, wire: WireFormat
+    ) -> Int {
+        count * foreignNodes * partition.longestPart * MemoryLayout<Float>.stride + count
+            * packedStride(foreignNodes, ownNodes, partition, wire) * MemoryLayout<UInt16>.stride
+    }
+
+    private static func packedStride(
+        _ foreignNodes: Int, _ ownNodes: Int, _ partition: BucketPartition, _ wire: WireFormat
+    ) -> Int {
+        guard wire == .bf16 else { return 0 }
+        return (ownNodes + 1) * partition.longestSegment
+            + (foreignNodes + 1) * partition.longestPart
+    }
 
     /// Returns another host's node of this host's part, valid once it is unpacked.
     func foreignValues(_ node: Int, slot: Int) -> UnsafeMutablePointer<Float> {

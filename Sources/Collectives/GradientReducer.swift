@@ -33,6 +33,8 @@ package final class GradientReducer {
     package private(set) var sumOfSquares = 0.0
     /// The number of bytes that this rank sent in the last step.
     package var bytesSent: Int { exchange?.bytesSent ?? 0 }
+    /// The number of messages that this rank sent to other hosts in the last step.
+    package var messagesSent: Int { exchange?.messagesSent ?? 0 }
 
     /// The number of bytes that this rank holds for gradients, messages and bookkeeping, including
     /// its part of shared memory except for the parameters.

@@ -15,6 +15,8 @@ import Support
 final class HostExchange {
     /// The number of bytes that this rank has passed to MPI for sending in this step.
     private(set) var bytesSent = 0
+    /// The number of messages that this rank has sent in this step.
+    private(set) var messagesSent = 0
     /// The number of buckets of this step that are done, together with all buckets before them.
     private(set) var finished = 0
 
@@ -110,6 +112,7 @@ final class HostExchange {
         waiting = 0..<0
         finished = 0
         bytesSent = 0
+        messagesSent = 0
         for bucket in states.indices { states[bucket].isDone = false }
     }
 
@@ -292,6 +295,7 @@ final class HostExchange {
             bytes, to: owners[other], of: communicator, tag: tag,
             label: label(bucket, kind, other), keeping: self)
         bytesSent += bytes.count
+        messagesSent += 1
     }
 
     private func receive(

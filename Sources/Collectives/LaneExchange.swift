@@ -20,6 +20,8 @@ package struct RankRequests: OptionSet, Sendable {
     package static let checkpoint = RankRequests(rawValue: 1)
     /// The end of the run after this step.
     package static let stop = RankRequests(rawValue: 2)
+    /// The settlement of a checkpoint that this rank has written in the background.
+    package static let checkpointWritten = RankRequests(rawValue: 4)
 }
 
 /// The seconds that a rank spent on the parts of a step, for the balance of the lanes.

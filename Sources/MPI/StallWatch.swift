@@ -22,6 +22,8 @@ package final class StallWatch: @unchecked Sendable {
     private static let staggerSeconds = 10
     /// The seconds after which a rank counts as not responding.
     private static let answerSeconds = 3
+    /// The longest time by which the watch delays the end of the program.
+    private static let napMilliseconds = 25
 
     private enum Tag: Int32 {
         case inquiry = 1
@@ -34,7 +36,7 @@ package final class StallWatch: @unchecked Sendable {
     /// The seconds of waiting after which the job ends; nil for no limit.
     private let limitSeconds: Int?
     private let report: @Sendable (String) -> Void
-    private let ending = DispatchSemaphore(value: 0)
+    private let isEnding = Atomic<Bool>(false)
     private let ended = DispatchSemaphore(value: 0)
 
     /// Starts the watch; collective: every rank must call this.
@@ -45,6 +47,8 @@ package final class StallWatch: @unchecked Sendable {
     package init(
         of communicator: Communicator, report: @escaping @Sendable (String) -> Void
     ) throws(Failure) {
+        let own = Self.limitOfThisRank
+        let start = own.map { EndOfWait(after: $0, report: report) }
         (reportSeconds, limitSeconds) = try communicator.agree { () throws(Failure) in
             (
                 try Self.seconds("LOCKSTEP_STALL_SECONDS", example: 60) ?? Self.defaultSeconds,
@@ -55,6 +59,7 @@ package final class StallWatch: @unchecked Sendable {
         // The first two ranks report.
         hosts = try communicator.gatherText(Communicator.hostName, receivers: 2)
         self.report = report
+        start?.cancel()
         Thread.detachNewThread { [self] in
             watch()
             ended.signal()
@@ -73,9 +78,19 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     /// Ends the watch and waits for its thread, which must not call MPI while MPI ends.
+    ///
+    /// If there is a limit, it also holds for the end of MPI, which waits for all ranks.
     package func end() {
-        ending.signal()
+        isEnding.store(true, ordering: .releasing)
         ended.wait()
+        if let own = Self.limitOfThisRank { _ = EndOfWait(after: own, report: report) }
+    }
+
+    /// The seconds in LOCKSTEP_STALL_LIMIT, longer on all ranks but the first so that one reports;
+    /// nil if the variable is unset or wrong.
+    private static var limitOfThisRank: Int? {
+        guard let limit = try? seconds("LOCKSTEP_STALL_LIMIT", example: 600) else { return nil }
+        return limit + (MPIEnvironment.launchedRank == 0 ? 0 : staggerSeconds)
     }
 
     // MARK: - The watching thread
@@ -84,7 +99,7 @@ package final class StallWatch: @unchecked Sendable {
         var inquiries: Int64 = 0
         var nextReport = firstReport
         var nextDisk = Int64(reportSeconds)
-        while !ends(within: .milliseconds(500)) {
+        while !ends(within: 500) {
             if communicator.size > 1 { answerInquiries() }
             let own = RankActivity.now
             guard own.activity == .waiting, communicator.size > 1 else {
@@ -137,10 +152,14 @@ package final class StallWatch: @unchecked Sendable {
     }
 
     /// Waits and returns whether the watch must end.
-    private func ends(within interval: DispatchTimeInterval) -> Bool {
-        guard ending.wait(timeout: .now() + interval) == .success else { return false }
-        ending.signal()
-        return true
+    ///
+    /// It sleeps, because the time limit of a semaphore follows the wall clock, which may jump.
+    private func ends(within milliseconds: Int) -> Bool {
+        for _ in 0..<milliseconds / Self.napMilliseconds {
+            if isEnding.load(ordering: .acquiring) { return true }
+            usleep(UInt32(Self.napMilliseconds) * 1000)
+        }
+        return isEnding.load(ordering: .acquiring)
     }
 
     /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the
@@ -158,7 +177,7 @@ package final class StallWatch: @unchecked Sendable {
                 guard numbers[0] == number else { continue }
                 answers[Int(source)] = RankActivity(rawValue: numbers[1]) ?? .computing
             }
-            if ends(within: .milliseconds(50)) { return nil }
+            if ends(within: 50) { return nil }
         }
         return answers
     }

@@ -82,24 +82,29 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// Returns whether the rule scales its step by this tensor's norm.
     package func adapts(_ tensor: NamedTensor) -> Bool { name.hasTrustRatios && decays(tensor) }
 
+    /// The learning rates that are neither 0 nor infinite in fp32, with which the rules compute.
+    package static let learningRates =
+        Double(Float.leastNormalMagnitude)...Double(Float.greatestFiniteMagnitude)
+
     /// Checks every value.
     ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
     package func validate() throws(Failure) {
         try require(
-            learningRate.isFinite && learningRate > 0,
+            Self.learningRates.contains(learningRate),
             or: .key(
-                "[optimizer] learning_rate", learningRate, "must be a number above 0",
+                "[optimizer] learning_rate", learningRate,
+                "must be a number from 1.2e-38 to 3.4e38, which fp32 can hold",
                 remedy: "use 1e-4 to 1e-3 for a GPT of up to 1 billion parameters"))
         try require(
             weightDecay.isFinite && weightDecay >= 0,
             or: .key(
-                "[optimizer] weight_decay", weightDecay, "must be a number, 0 or more",
+                "[optimizer] weight_decay", weightDecay, "must be a finite number, 0 or more",
                 remedy: "use 0 for none, or 0.1 as GPT-3 did"))
         try require(
             clipNorm.isFinite && clipNorm >= 0,
             or: .key(
-                "[optimizer] clip_norm", clipNorm, "must be a number, 0 or more",
+                "[optimizer] clip_norm", clipNorm, "must be a finite number, 0 or more",
                 remedy: "use 0 to clip nothing, or 1.0 as GPT-3 did"))
         try validateMomentum()
         try validateAdam()
@@ -167,7 +172,8 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         try require(
             trustCoefficient.isFinite && trustCoefficient > 0,
             or: .key(
-                "[optimizer] trust_coefficient", trustCoefficient, "must be a number above 0",
+                "[optimizer] trust_coefficient", trustCoefficient,
+                "must be a finite number above 0",
                 remedy: "use 0.001"))
         try require(
             name.takes(.trustCoefficient) || trustCoefficient == Self.usualTrustCoefficient,

@@ -133,6 +133,8 @@ package struct CheckpointConfiguration: Sendable, Equatable {
     package var keep = 2
     /// Whether the checkpoint of the evaluation with the lowest loss is also written and kept.
     package var best = true
+    /// Whether checkpoints before the last are written in the background, from a copy of the state.
+    package var background = true
     /// The number of steps between comparisons of all ranks' parameters; 0 to compare them only
     /// before a checkpoint.
     package var compareEvery = 0

@@ -4,10 +4,21 @@ import Support
 package struct VerdictMap: ChartDescription {
     /// The verdict on a pair of choices.
     package struct Cell: Sendable, Equatable {
+        /// The cell of a pair that the others are compared with, which is not judged.
+        package static var base: Cell {
+            var cell = Cell(nil)
+            cell.isBase = true
+            return cell
+        }
+
         /// The verdict, or nil if the pair was not judged.
         package var kind: Verdict.Kind?
         /// The evidence, a few characters long.
         package var evidence: String
+        private var isBase = false
+
+        /// The word for the verdict in the chart's data; nil if the pair was not judged.
+        fileprivate var word: String? { isBase ? "base" : kind?.rawValue }
 
         package init(_ kind: Verdict.Kind?, evidence: String = "") {
             self.kind = kind
@@ -41,7 +52,7 @@ package struct VerdictMap: ChartDescription {
                 cells.enumerated().map { column, cell in
                     [
                         "row": .integer(row), "column": .integer(column),
-                        "verdict": cell.kind.map { .string($0.rawValue) } ?? .null,
+                        "verdict": cell.word.map { .string($0) } ?? .null,
                         "evidence": .string(cell.evidence),
                     ]
                 }

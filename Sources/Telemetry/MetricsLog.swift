@@ -2,13 +2,13 @@ import Support
 
 /// The metrics log of a run: one line with a JSON object for each step, evaluation and diagnosis.
 ///
-/// Each line is written by one write(2), so it survives if the process is killed. A line that
-/// cannot be written is dropped and counted, because training must not stop for it. Only one rank
-/// keeps the log.
+/// Each line is written by one write(2), so it survives if the process is killed. Lines that cannot
+/// be written wait in memory for the next attempt, because training must not stop for them. Only
+/// one rank keeps the log.
 package final class MetricsLog {
     private var file: AppendedFile
-    /// The number of lines that could not be written.
-    package private(set) var droppedLines = 0
+    /// The lines that could not be written yet.
+    private var waiting: [UInt8] = []
     /// The number of lines that resuming moved away, because the run repeats their steps.
     package let supersededLines: Int
 
@@ -35,24 +35,33 @@ package final class MetricsLog {
         file = try AppendedFile(opening: path)
     }
 
-    /// Appends a line.
+    /// Appends a line, after those that wait.
     ///
-    /// - Returns: the failure, for the caller to report, if the first line of the run is dropped;
-    ///   nil if the line was written, or if lines were dropped before.
-    package func append(_ line: JSONObject) -> Failure? {
-        do throws(Failure) {
-            try file.append(Array((line.text + "\n").utf8))
-            return nil
-        } catch {
-            droppedLines += 1
-            return droppedLines == 1 ? error : nil
-        }
+    /// - Throws: `.inputOutput`; the line then waits, too.
+    package func append(_ line: JSONObject) throws(Failure) {
+        waiting += line.text.utf8
+        waiting.append(UInt8(ascii: "\n"))
+        try writeWaitingLines()
     }
+
+    private func writeWaitingLines() throws(Failure) {
+        guard !waiting.isEmpty else { return }
+        try file.append(waiting)
+        waiting.removeAll(keepingCapacity: waiting.count < Self.usualBytes)
+    }
+
+    /// More bytes than the lines of one step have.
+    private static let usualBytes = 1 << 12
 
     /// Waits until all lines are on the disk. Call this before a checkpoint is saved.
     ///
-    /// - Throws: `.inputOutput`.
-    package func synchronize() throws(Failure) { try file.synchronize() }
+    /// - Returns: the failure because of which lines still wait; nil if none does.
+    /// - Throws: `.inputOutput` if the disk may have lost lines that were written.
+    package func synchronize() throws(Failure) -> Failure? {
+        do throws(Failure) { try writeWaitingLines() } catch { return error }
+        try file.synchronize()
+        return nil
+    }
 
     /// Reads a log, without an incomplete last line.
     ///
@@ -158,8 +167,8 @@ extension MetricsLog {
         let log =
             FileSystem.exists(path)
             ? try MetricsLog(resuming: path, after: .max) : try MetricsLog(creating: path)
-        if let failure = log.append(line) { throw failure }
-        try log.synchronize()
+        try log.append(line)
+        if let failure = try log.synchronize() { throw failure }
     }
 }
 

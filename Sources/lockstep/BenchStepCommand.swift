@@ -12,7 +12,7 @@ struct BenchStepCommand: ParsableCommand {
               launch/mpirun -- lockstep bench step --size gpt2-124m
               launch/mpirun --ranks 1 --threads 2 -- lockstep bench step --size char --json
               lockstep bench step --size baby --set model.layers=12
-              launch/mpirun -- lockstep bench step recipe.toml
+              launch/mpirun -- lockstep bench step recipe.toml --json >step.json
 
             Sizes, with the work per rank in a step:
               gpt2-124m         4 sequences of 256 tokens
@@ -23,6 +23,7 @@ struct BenchStepCommand: ParsableCommand {
             A step is forward, backward with the reduction, clipping to norm 1 and
             AdamW. Two warm-up steps precede the measured ones. MFU is the model's
             arithmetic as a share of the cores' peak, which is measured first.
+            `lockstep plan` reads the JSON of a recipe's step.
             """)
 
     @Argument(

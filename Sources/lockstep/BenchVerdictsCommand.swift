@@ -23,7 +23,10 @@ struct BenchVerdictsCommand: OneProcessCommand {
             truth; and the mean width of that interval. A second table judges sweeps that
             are planned as by `lockstep sweep --budget`. It shows the share that finds
             within the budget that the true rule holds and the others fail, the share
-            with a wrong verdict, and the mean number of runs.
+            with a wrong verdict, and the mean number of runs. A third table follows the
+            advice on grids: the mean stated probability of a decision, the share of rules
+            that were then decided, the share of sweeps in which it settles every rule,
+            and the mean number of runs that it asks for.
             """)
 
     @Option(help: "The number of sweeps per row.")
@@ -31,6 +34,9 @@ struct BenchVerdictsCommand: OneProcessCommand {
 
     @Flag(help: "Show only the table of planned sweeps.")
     var plans = false
+
+    @Flag(help: "Show only the table of sweeps that follow the advice.")
+    var advice = false
 
     @Option(
         name: .customLong("case"), parsing: .unconditionalSingleValue,
@@ -42,9 +48,12 @@ struct BenchVerdictsCommand: OneProcessCommand {
     func run() throws {
         try requireOption("--sweeps", sweeps, in: 3...100_000, remedy: "try 360")
         try requireKnownNames()
-        let cases = plans ? [] : VerdictCalibration.cases.filter { isChosen($0.sweep) }
-        let planCases = PlanCalibration.cases.filter { isChosen($0.sweep) }
-        let rows = cases.reduce(0) { $0 + $1.seeds.count } + planCases.count
+        let showsAll = !plans && !advice
+        let cases = showsAll ? VerdictCalibration.cases.filter { isChosen($0.sweep) } : []
+        let planCases =
+            plans || showsAll ? PlanCalibration.cases.filter { isChosen($0.sweep) } : []
+        let adviceCases = advice || showsAll ? AdviceCalibration.cases.filter(isChosen) : []
+        let rows = cases.reduce(0) { $0 + $1.seeds.count } + planCases.count + adviceCases.count
         let line = ProgressLine(
             "judging simulated sweeps", total: rows * sweeps,
             unit: .things("sweeps", showsRate: false), mode: try progressMode(),
@@ -59,10 +68,13 @@ struct BenchVerdictsCommand: OneProcessCommand {
             line.hide()
             try StandardOutput.write(line: text)
         }
-        let width = (cases.map(\.sweep) + planCases.map(\.sweep)).map(\.name.count).max() ?? 0
+        let shown = cases.map(\.sweep) + planCases.map(\.sweep) + adviceCases
+        let width = shown.map(\.name.count).max() ?? 0
         if !cases.isEmpty { try judge(cases, width: width, advance, write) }
         if !cases.isEmpty && !planCases.isEmpty { try write("") }
         if !planCases.isEmpty { try judgePlans(planCases, width: width, advance, write) }
+        if !planCases.isEmpty && !adviceCases.isEmpty { try write("") }
+        if !adviceCases.isEmpty { try judgeAdvice(adviceCases, width: width, advance, write) }
     }
 
     /// Judges sweeps of a grid and writes each row of their table as soon as it is known.
@@ -109,6 +121,27 @@ struct BenchVerdictsCommand: OneProcessCommand {
         }
     }
 
+    /// Follows the advice and writes each row of its table as soon as it is known.
+    private func judgeAdvice(
+        _ cases: [SimulatedSweep], width: Int, _ advance: () -> Void,
+        _ write: (String) throws -> Void
+    ) throws {
+        let table = TextTable(
+            ["case", "seeds", "stated", "decided", "settled", "mean runs"], leftColumns: 1,
+            leastWidths: [width])
+        try write(table.headingLine)
+        for sweep in cases {
+            let row = try AdviceCalibration(
+                sweep, seeds: AdviceCalibration.firstSeeds, sweeps: sweeps, progress: advance)
+            try write(
+                table.line([
+                    sweep.name, "\(row.seeds)", Format.fixed(row.stated, decimals: 2),
+                    Format.fixed(row.decided, decimals: 2), Format.fixed(row.settled, decimals: 2),
+                    Format.fixed(row.runs, decimals: 0),
+                ]))
+        }
+    }
+
     // MARK: - Cases
 
     private func isChosen(_ sweep: SimulatedSweep) -> Bool {
@@ -122,11 +155,16 @@ struct BenchVerdictsCommand: OneProcessCommand {
 
     private func requireKnownNames() throws {
         let known =
-            plans ? PlanCalibration.cases.map(\.sweep) : VerdictCalibration.cases.map(\.sweep)
+            plans && advice
+            ? PlanCalibration.cases.map(\.sweep) + AdviceCalibration.cases
+            : plans
+                ? PlanCalibration.cases.map(\.sweep)
+                : advice ? AdviceCalibration.cases : VerdictCalibration.cases.map(\.sweep)
         for name in names where !known.contains(where: { Self.isName(name, of: $0) }) {
             throw Failure.option(
                 "--case", jsonQuoted(name),
-                "is not the name of a case" + (plans ? " of a planned sweep" : ""),
+                "is not the name of a case"
+                    + (plans ? " of a planned sweep" : advice ? " of advice" : ""),
                 remedy: "use one of \(known.map { jsonQuoted($0.name) }.joined(separator: ", "))")
         }
     }

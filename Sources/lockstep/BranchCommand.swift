@@ -13,6 +13,7 @@ struct BranchCommand: ParsableCommand {
               launch/mpirun --ranks 4 -- lockstep branch runs/book \\
                   --out branches/book --checkpoints 100,200,400 --batches 1,2,4,8
               launch/mpirun -- lockstep branch runs/book --out branches/decayed --decay
+              launch/mpirun -- lockstep branch runs/book --estimate
               launch/mpirun -- lockstep branch --resume --out branches/book
 
             From each checkpoint, branches continue the run at k times its batch, with a
@@ -25,7 +26,8 @@ struct BranchCommand: ParsableCommand {
 
             A branch with the run's batch and a constant rate has the bits of the run's
             own continuation. All ranks train one branch after another, and any number of
-            ranks gives the same bits. A branch that has ended is recorded in
+            ranks gives the same bits. The log states how long all of this takes, from a
+            few measured steps. A branch that has ended is recorded in
             branches.jsonl and is never trained again. At the end, the folder gets
             branches.csv, branches.json and report.html.
             """)
@@ -89,20 +91,26 @@ struct BranchCommand: ParsableCommand {
         help: "The number of times that each branch is trained, on other tokens (default: 3).")
     var repeats: Int?
 
+    @Flag(help: "Estimate the duration without training.")
+    var estimate = false
+
     @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
 
     func run() throws {
-        guard let out else {
+        guard let out = estimate && !resume ? out ?? "" : out else {
             throw Failure.missing("--out", remedy: "name the branches' folder")
         }
         let options = BranchOptions(
             run: runFolder, data: data, checkpoints: checkpoints, batches: batches, rule: rule,
             tokens: tokens, decays: decay, tolerance: tolerance, repeats: repeats)
-        try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
-            (job) throws(Failure) in
+        try Job.run(
+            threads, emulatesBF16: emulation.emulateBf16,
+            onStop: estimate ? .exitAtOnce : .finishStep
+        ) { (job) throws(Failure) in
             let session = BranchesSession(options, outPath: out, resumes: resume, in: job)
+            if estimate { return .finished([try session.estimate().text]) }
             switch try session.run() {
             case .finished(let branches):
                 return .finished(

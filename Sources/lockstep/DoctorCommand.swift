@@ -12,6 +12,7 @@ struct DoctorCommand: ParsableCommand {
               lockstep doctor
               launch/mpirun --ranks 2 -- lockstep doctor --out runs/book
               launch/mpirun --hosts cluster/hostfiles/two-nodes -- lockstep doctor
+              launch/mpirun --ranks 2 -- lockstep doctor --json
 
             Prints versions, ranks, hosts, cores and binding, and warns of anything that
             would make a run slow or fail. Warnings do not change the exit code.
@@ -20,6 +21,9 @@ struct DoctorCommand: ParsableCommand {
     @Option(help: "A run's folder, whose file system is examined too.", completion: .directory)
     var out: String?
 
+    @Flag(help: "Print one line of JSON.")
+    var json = false
+
     @OptionGroup var threads: ThreadsOption
 
     func run() throws {
@@ -27,8 +31,13 @@ struct DoctorCommand: ParsableCommand {
             let ranks = try MachineFacts.gather(
                 threads: job.threads, communicator: job.communicator)
             guard job.isFirstRank else { return .finished([]) }
+            let threadLevel = "\(job.threadLevel)"
+            guard !json else {
+                let report = Doctor.report(ranks, threadLevel: threadLevel, runFolder: out)
+                return .finished([report.text])
+            }
             let findings = Doctor.findings(
-                ranks, threadLevel: "\(job.threadLevel)", launched: MPIEnvironment.hasLauncher,
+                ranks, threadLevel: threadLevel, launched: MPIEnvironment.hasLauncher,
                 runFolder: out)
             let width = findings.map(\.name.count).max() ?? 0
             let lines = findings.map { name, text in

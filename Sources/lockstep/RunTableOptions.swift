@@ -36,6 +36,13 @@ struct RunTableOptions: ParsableArguments {
         help: "The tokens in a sequence, for a file that has only steps or only tokens.")
     var contextLength: Int?
 
+    @Option(
+        name: .customLong("column"), parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Read the column with this title where several could be meant; repeatable.",
+            valueName: "title"))
+    var columns: [String] = []
+
     /// Returns whether a path is that of a CSV file rather than of a folder.
     static func isTable(_ path: String) -> Bool {
         FileSystem.exists(path)
@@ -54,7 +61,13 @@ struct RunTableOptions: ParsableArguments {
     ///
     /// - Throws: the failures of `RunTable`.
     func read(_ path: String) throws(Failure) -> RunTable {
-        try RunTable(reading: path, contextLength: contextLength)
+        for (option, marks) in [("--tokens", tokens), ("--steps", steps)] {
+            let repeated = marks.indices.first { marks[..<$0].contains(marks[$0]) }
+            guard let repeated else { continue }
+            throw .option(
+                option, marks[repeated], "is given twice", remedy: "give each mark once")
+        }
+        return try RunTable(reading: path, contextLength: contextLength, choosing: columns)
     }
 
     /// Returns the request for the analysis of the runs.
@@ -76,7 +89,7 @@ struct RunTableOptions: ParsableArguments {
         let options = [
             ("--base-batch", baseBatch != nil), ("--rules", rules != nil),
             ("--tokens", !tokens.isEmpty), ("--steps", !steps.isEmpty),
-            ("--context-length", contextLength != nil),
+            ("--context-length", contextLength != nil), ("--column", !columns.isEmpty),
         ]
         guard let (option, _) = options.first(where: \.1) else { return }
         throw .option(option, "is for CSV files, but \(path) is none", remedy: "leave it out")

@@ -18,7 +18,7 @@ extension CommandLineTests {
                     [0, 2]
                 ),
                 (
-                    "optimizer.learning_rate=-1", "learning_rate = -1.0: must be a number above 0",
+                    "optimizer.learning_rate=-1", "learning_rate = -1.0: must be a number from",
                     [0]
                 ),
                 // Sizes that exceed any machine's memory are refused before anything is allocated.

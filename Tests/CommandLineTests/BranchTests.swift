@@ -161,6 +161,10 @@ extension CommandLineTests {
                 (["--batches", "2,4"], ["--batches 2,4: ", "including 1"]),
                 (["--batches", "1"], ["--batches 1: "]),
                 (["--batches", "1,0.3"], ["--batches 1,0.3: ", "whole sequences"]),
+                (
+                    ["--batches", "1,1000000"],
+                    ["--batches 1,1000000: ", "training data have only"]
+                ),
                 (["--batches", "1,1e17"], ["--batches 1,1e17: ", "up to a billion"]),
                 (["--batches", "1,1.75,2e8"], ["--batches 1,1.75,2e8: ", "common multiple"]),
                 (["--tokens", "9000000000000000000"], ["must be at most"]),
@@ -196,6 +200,32 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(["branch", run] + out, ranks: 5), 78, ["5 ranks", "4 lanes"])
             #expect(!bench.exists("x"))
+        }
+
+        @Test("an estimate trains and writes nothing, and a start states the same tokens")
+        func estimate() throws {
+            let bench = try trained()
+            let options = [
+                "branch", bench.path("run"), "--checkpoints", "4,8", "--batches", "1,2",
+                "--tokens", "1", "--repeats", "2",
+            ]
+            for ranks in [0, 2] {
+                let estimate = try bench.lockstep(options + ["--estimate"], ranks: ranks)
+                try #require(estimate.status == 0, "\(estimate.errors)")
+                let last = try #require(estimate.output.split(separator: "\n").last)
+                #expect(last.hasPrefix("8 branches of "), "\(last)")
+                let tokens = try #require(last.split(separator: ":").first)
+                let out = "out\(ranks)"
+                #expect(!bench.exists(out))
+                let outcome = try bench.lockstep(
+                    options + ["--out", bench.path(out)], ranks: ranks)
+                #expect(outcome.errors.contains("\(tokens): about "), "\(outcome.errors)")
+                let rest = try bench.lockstep(
+                    "branch", "--resume", "--out", bench.path(out), "--estimate")
+                #expect(rest.output.contains("0 branches of "), "\(rest.output)")
+            }
+            expectRefusal(
+                try bench.lockstep("branch", "--resume", "--estimate"), 64, ["--out: is missing"])
         }
 
         @Test("other data than the run's are refused")

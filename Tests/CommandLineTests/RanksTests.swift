@@ -89,6 +89,16 @@ extension CommandLineTests {
             ] {
                 #expect(outcome.output.contains(words), "\(outcome.output)")
             }
+            let machine = try bench.lockstep(
+                "doctor", "--json", "--out", "/dev/shm/run", ranks: 2)
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(machine.output.utf8))
+                    as? [String: Any])
+            let ranks = try #require(report["ranks"] as? [[String: Any]])
+            #expect(ranks.map { $0["threads"] as? Int } == [1, 1])
+            #expect((report["file_system"] as? String)?.contains("tmpfs") == true)
+            let warnings = try #require(report["warnings"] as? [String])
+            #expect(warnings.contains { $0.contains("lies in memory") }, "\(warnings)")
             for (place, words) in [("text.txt", "is not a folder"), ("data", "holds no run")] {
                 let taken = try bench.lockstep("doctor", "--out", bench.path(place))
                 #expect(taken.output.contains("warning: \(bench.path(place)): is not"))

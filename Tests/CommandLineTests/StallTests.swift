@@ -67,6 +67,46 @@ extension CommandLineTests {
             #expect(try Launch.ranks(of: bench.path("run")).isEmpty)
         }
 
+        @Test("a stopped rank ends the job after LOCKSTEP_STALL_LIMIT if the clock jumps back")
+        func limitAfterAClockJump() throws {
+            let bench = try Workbench()
+            let errors = bench.path("errors.txt")
+            let faults = try FaultInjector()
+            let job = try BackgroundCommand(
+                "sh",
+                [
+                    "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "env", "LOCKSTEP_STALL_LIMIT=2",
+                    "\(Launch.root)/launch/mpirun", "--ranks", "2", "--oversubscribe", "--",
+                ] + faults.prefix + [Workbench.lockstep]
+                    + bench.training(
+                        set: "training.steps=1000000", "checkpoint.every=0", "evaluation.every=0"))
+            try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
+            let stopped = try #require(try Launch.ranks(of: bench.path("run"))[1])
+            try faults.setClock(aheadBySeconds: -100_000)
+            kill(stopped, SIGSTOP)
+            defer { kill(stopped, SIGKILL) }
+            func text() -> String { (try? String(contentsOfFile: errors, encoding: .utf8)) ?? "" }
+            try job.wait(until: { text().contains("LOCKSTEP_STALL_LIMIT is 2 s") }, "the limit")
+            #expect(job.waitUntilExit() == 74)
+        }
+
+        @Test(
+            "a rank that stops while the job starts or ends does not keep the others forever",
+            arguments: ["stop-dup-0", "stop-dup-1", "stop-end-0", "stop-end-1"])
+        func limitAtTheStartAndTheEnd(fault: String) throws {
+            let bench = try Workbench()
+            let faults = try FaultInjector()
+            try faults.request(fault)
+            let words =
+                ["LOCKSTEP_STALL_LIMIT=2", "\(Launch.root)/launch/mpirun", "--ranks", "2"]
+                + ["--oversubscribe", "--"] + faults.prefix + [Workbench.lockstep]
+            let outcome = try Launch.run("env", words + bench.training(), seconds: 60)
+            #expect(!faults.isPending(fault))
+            #expect(outcome.status == 74, "\(outcome.errors)")
+            #expect(outcome.errors.contains("LOCKSTEP_STALL_LIMIT is set"), "\(outcome.errors)")
+            #expect(try Launch.ranks(of: bench.path("run")).isEmpty)
+        }
+
         @Test("a slow disk is reported, also by a run without mpirun", arguments: [0, 2])
         func aSlowDisk(ranks: Int) throws {
             let bench = try Workbench()

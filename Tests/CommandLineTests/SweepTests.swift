@@ -154,6 +154,13 @@ extension CommandLineTests {
             let resumed = try bench.lockstep(
                 ["sweep", "--resume", "--out", bench.path("sweep")], ranks: 2)
             #expect(resumed.status == 0 && resumed.output == outcome.output)
+            let estimate = try bench.lockstep(
+                ["sweep", "--resume", "--estimate", "--out", bench.path("sweep")], ranks: 2)
+            #expect(estimate.status == 0, "\(estimate.errors)")
+            #expect(
+                estimate.output.contains(
+                    "The duration of a run is that of the finished runs at B = "),
+                "\(estimate.output)")
 
             let refused = try sweep(bench, Self.specification)
             #expect(refused.status == 64)

@@ -6,9 +6,15 @@ import Testing
 /// cannot be written.
 @Suite struct LauncherSignalTests {
     private let launcher = "\(Launch.root)/launch/mpirun"
-    /// A rank that reports its start and, when asked, exits as after a checkpoint.
+    /// A rank that reports its start and, when asked, exits as after a checkpoint: once all ranks
+    /// have saved, because mpirun kills the others soon after the first exit.
     private static let rank = """
-        trap 'echo saved >"$0/saved-$OMPI_COMM_WORLD_RANK"; exit 75' USR1 TERM INT HUP
+        save() {
+            echo saved >"$0/saved-$OMPI_COMM_WORLD_RANK"
+            until [ -s "$0/saved-0" ] && [ -s "$0/saved-1" ]; do sleep 0.1; done
+            exit 75
+        }
+        trap 'save' USR1 TERM INT HUP
         echo $$ >"$0/up-$OMPI_COMM_WORLD_RANK"; i=0
         while [ $((i += 1)) -lt 300 ]; do sleep 0.1; done
         """
@@ -44,6 +50,58 @@ import Testing
             all saved && exit $status
             """)
         #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// The launcher asks mpirun for its version before it starts any rank.
+    @Test(
+        "a request before the ranks start ends the launcher",
+        arguments: ["mpirun", "supervise"], ["TERM", "INT", "HUP", "USR1"])
+    func requestBeforeTheRanksStart(script: String, signal: String) throws {
+        let outcome = try run(
+            Self.slowStart + """
+
+                \(Self.command(script)) & child=$!
+                await test -s "$folder/asked"; kill -\(signal) $child; wait $child; status=$?
+                [ ! -e "$folder/up-0" ] && exit $status
+                """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+        #expect(
+            outcome.sentences.last == "launch/mpirun: stopped before the ranks had started.",
+            "\(outcome.errors)")
+    }
+
+    /// The kernel keeps signals without a handler from the first process of a container.
+    @Test(
+        "a request before the ranks start ends a launcher that is a container's first process",
+        .enabled("root cannot make process namespaces here") {
+            (try? Launch.run("unshare", ["--pid", "--fork", "true"]).status) == 0
+        })
+    func requestToTheFirstProcess() throws {
+        let outcome = try run(
+            Self.slowStart + """
+
+                unshare --pid --fork --mount-proc --kill-child \(Self.command("mpirun")) & child=$!
+                await test -s "$folder/asked"; kill -TERM $(pgrep -P $child); wait $child; status=$?
+                [ ! -e "$folder/up-0" ] && exit $status
+                """)
+        #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")
+    }
+
+    /// Puts an mpirun that takes a second to print its version first in PATH.
+    private static let slowStart = """
+        mkdir "$folder/bin"
+        printf '#!/bin/sh\\necho asked >"%s/asked"; sleep 1; exec "%s" "$@"\\n' \
+            "$folder" "$(type -P mpirun)" >"$folder/bin/mpirun"
+        chmod +x "$folder/bin/mpirun"; export PATH=$folder/bin:$PATH
+        """
+
+    /// Returns the words that start two ranks through a script of `launch`.
+    private static func command(_ script: String) -> String {
+        guard script == "supervise" else { return "\"${start[@]}\"" }
+        return """
+            env --default-signal=INT "${launcher%mpirun}supervise" --ranks 2 --oversubscribe -- \
+            lockstep train --out "$folder/run"
+            """
     }
 
     /// The terminal closes when the program that shows it ends.
@@ -83,7 +141,7 @@ import Testing
         let outcome = try run(
             """
             "${start[@]}" & child=$!
-            await all up; kill -\(signal) $(pgrep -P $child mpirun); wait $child; status=$?
+            await all up; kill -\(signal) $(pgrep -P $child "mpirun|prterun"); wait $child; status=$?
             all saved && exit $status
             """)
         #expect(outcome.status == 75, "\(outcome.output)\(outcome.errors)")

@@ -48,6 +48,17 @@ import Testing
             ])
     }
 
+    @Test("a start that hung is repeated")
+    func hungStartIsRepeated() throws {
+        let folder = try standIn(
+            """
+            [ $(wc -l <starts) = 2 ] && exit
+            echo "lockstep: MPI: did not connect all ranks within 60 s (rank 0 waits); wait." >&2; exit 78
+            """)
+        #expect(try run(folder).status == 0)
+        #expect(try starts(folder).count == 2)
+    }
+
     @Test("a crash loop without progress ends with its reason")
     func crashLoopEndsWithItsReason() throws {
         let folder = try standIn("mkdir -p run; touch run/recipe.toml; exit 74")
@@ -122,6 +133,39 @@ import Testing
         #expect(outcome.status == 75)
         #expect(outcome.output == "launch/supervise: stopped between two starts.\n")
         #expect(try starts(folder).count == 1)
+    }
+
+    @Test("a run whose supervisor is killed checkpoints and ends by itself")
+    func killedSupervisorEndsTheRun() throws {
+        let bench = try Workbench()
+        let job = try BackgroundCommand(
+            supervise,
+            ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep]
+                + bench.training(
+                    set: "training.steps=1000000", "checkpoint.every=0", "evaluation.every=0"))
+        try job.wait { (try? bench.metrics().count) ?? 0 > 20 }
+        job.send(SIGKILL)
+        #expect(job.waitUntilExit() == SIGKILL)
+        let end = Date(timeIntervalSinceNow: 30)
+        while try !Launch.processes(naming: bench.path("run")).isEmpty, Date() < end {
+            usleep(100_000)
+        }
+        #expect(try Launch.processes(naming: bench.path("run")).isEmpty)
+        let step = try #require(try bench.metrics().last?["step"] as? Int)
+        #expect(bench.exists("\(Workbench.checkpoint(step))/manifest.json"))
+    }
+
+    @Test("a supervisor that is killed between two starts leaves nothing")
+    func killedBetweenTwoStarts() throws {
+        let folder = try standIn("exit 74")
+        let script = """
+            "$0" --ranks 1 --backoff 300 -- "$1/lockstep" train --out "$1/run" 2>"$1/log" & child=$!
+            for i in $(seq 300); do sleeper=$(pgrep -P $child sleep) && break; sleep 0.1; done
+            kill -KILL $child
+            for i in $(seq 100); do kill -0 $sleeper || exit 0; sleep 0.1; done; exit 1
+            """
+        let outcome = try Launch.run("bash", ["-c", script, supervise, folder.path], seconds: 60)
+        #expect(outcome.status == 0, "\(outcome.errors)")
     }
 
     /// The ranks of the first start are killed, and those of the second receive a request, after

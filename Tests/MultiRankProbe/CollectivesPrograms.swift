@@ -86,6 +86,7 @@ private func reduce(
     }
     report.buffers = buffers.count
     report.bytesSent = reducer.bytesSent
+    report.messagesSent = reducer.messagesSent
     report.owned = reducer.ownedRanges(ofRank: world.rank).reduce(0) { $0 + $1.count }
     try reducer.free()
     try printReports(report, on: world)

@@ -1,3 +1,5 @@
+import Collectives
+import Compute
 import TestSupport
 import Testing
 
@@ -152,6 +154,35 @@ import Testing
         }
         // Within a host nothing is sent.
         #expect(try reports(ranks: 4, arguments).map(\.bytesSent) == [0, 0, 0, 0])
+    }
+
+    @Test(
+        "ranks send the messages that the model of a cluster counts",
+        arguments: [("0,1,2,3", 1), ("0,0,1,1", 2), ("0,1", 1), ("0,1,2,3,4,5", 1)])
+    func ranksSendTheCountedMessages(hosts: String, ranksPerHost: Int) throws {
+        let places = hosts.split(separator: ",")
+        let arguments = ["count=300016", "bucket=131072", "hosts=\(hosts)"]
+        for (lanes, wire, scatters) in [
+            (8, WireFormat.fp32, false), (11, .bf16, false), (12, .fp32, true),
+        ] {
+            let traffic = ExchangeTraffic(
+                elementCount: 300_016, tree: ReductionTree(laneCount: lanes),
+                hosts: places.count / ranksPerHost, ranksPerHost: ranksPerHost,
+                bucketBytes: 131_072, wire: wire, scatters: scatters)
+            let all = try reports(
+                ranks: places.count,
+                arguments + [
+                    "lanes=\(lanes)", "wires=\(wire.rawValue)", "sharded=\(scatters ? 1 : 0)",
+                ])
+            for report in all {
+                let loads = traffic.partition.buckets.indices.map {
+                    traffic.loads(segment: report.rank % ranksPerHost, bucket: $0)[
+                        report.rank / ranksPerHost]
+                }
+                #expect(report.bytesSent == loads.reduce(0) { $0 + $1.sentBytes })
+                #expect(report.messagesSent == loads.reduce(0) { $0 + $1.sentMessages })
+            }
+        }
     }
 
     @Test("without room for shared memory ranks send messages")

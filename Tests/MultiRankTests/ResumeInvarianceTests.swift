@@ -40,7 +40,8 @@ extension MultiRankTests {
             try #require(straight.status == 0, "\(straight.errors)")
 
             let run = bench.run("killed")
-            let killStep = Int.random(in: 120..<500)
+            // The checkpoint of step 100 is complete when that of step 200 begins.
+            let killStep = Int.random(in: 220..<500)
             let job = try BackgroundCommand(
                 "\(Launch.root)/launch/mpirun",
                 [

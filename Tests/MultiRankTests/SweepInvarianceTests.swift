@@ -141,12 +141,15 @@ extension MultiRankTests {
             // The last start is stopped by a signal to one rank alone.
             for (ranks, signal, next) in [(2, SIGKILL, 3), (3, SIGKILL, 4), (4, SIGUSR1, 2)] {
                 let job = try BackgroundCommand("\(Launch.root)/launch/mpirun", command)
-                let goal = lines() + Int.random(in: 2...4)
-                try job.wait(until: { lines() >= goal }, "\(goal) runs that have ended")
-                usleep(UInt32.random(in: 0..<100_000))
+                // The ranks are looked up first, because the sweep continues during the search.
+                let first = lines()
+                try job.wait(until: { lines() > first }, "a run that has ended")
                 let processes = try Launch.ranks(of: folder.path)
                 try #require(processes.count == ranks, "the run used \(ranks) ranks")
-                kill(try #require(processes.values.randomElement()), signal)
+                let victim = try #require(processes.values.randomElement())
+                let goal = first + Int.random(in: 2...4)
+                try job.wait(until: { lines() >= goal }, "\(goal) runs that have ended")
+                kill(victim, signal)
                 #expect(job.waitUntilExit() == (signal == SIGKILL ? 128 + SIGKILL : 75))
                 try #require(lines() < expected.ledger.count, "it was killed before its end")
                 command = [

@@ -63,18 +63,21 @@ private func expect(
     @Test("optimizer numbers out of range are refused")
     func optimizerNumbers() {
         let rates = "use 1e-4 to 1e-3 for a GPT of up to 1 billion parameters"
-        for value in [-0.001, 0, .nan, .infinity] {
-            expect("[optimizer] learning_rate = \(value): must be a number above 0; \(rates)") {
+        for value in [-0.001, 0, 1e-300, 1e300, .nan, .infinity] {
+            expect(
+                "[optimizer] learning_rate = \(value): must be a number from 1.2e-38 to 3.4e38, "
+                    + "which fp32 can hold; \(rates)"
+            ) {
                 try OptimizerConfiguration(learningRate: value).validate()
             }
         }
         for value in [-0.1, .nan, .infinity] {
             expect(
-                "[optimizer] weight_decay = \(value): must be a number, 0 or more; use 0 for none, or "
+                "[optimizer] weight_decay = \(value): must be a finite number, 0 or more; use 0 for none, or "
                     + "0.1 as GPT-3 did"
             ) { try OptimizerConfiguration(weightDecay: value).validate() }
             expect(
-                "[optimizer] clip_norm = \(value): must be a number, 0 or more; use 0 to clip "
+                "[optimizer] clip_norm = \(value): must be a finite number, 0 or more; use 0 to clip "
                     + "nothing, or 1.0 as GPT-3 did"
             ) { try OptimizerConfiguration(clipNorm: value).validate() }
         }
@@ -140,7 +143,7 @@ private func expect(
     func trustRatios() {
         for value in [0, -0.001, .nan, .infinity] {
             expect(
-                "[optimizer] trust_coefficient = \(value): must be a number above 0; use 0.001"
+                "[optimizer] trust_coefficient = \(value): must be a finite number above 0; use 0.001"
             ) { try OptimizerConfiguration(name: .lars, trustCoefficient: value).validate() }
         }
         expect(
@@ -182,7 +185,8 @@ private func expect(
             "[scaling] exponent: is missing, but rule = \"power\" needs it; add exponent = 0.5 or "
                 + "another number from 0 to 1"
         ) { try resolve(.init(rule: .power), 12) }
-        expect("[scaling] exponent = nan: must be a number; use 0.5 or another from 0 to 1") {
+        expect("[scaling] exponent = nan: must be a finite number; use 0.5 or another from 0 to 1")
+        {
             try resolve(.init(rule: .power, exponent: .nan), 12)
         }
         expect(

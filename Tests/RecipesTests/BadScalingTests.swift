@@ -49,7 +49,7 @@ private func expect(
             "[scaling] exponent = 0.5: does nothing with rule = \"adam-sde\"; remove it, or set rule "
                 + "= \"power\"", .init(rule: .adamSDE, exponent: 0.5))
         expect(
-            "[scaling] exponent = inf: must be a number; use 0.5 or another from 0 to 1",
+            "[scaling] exponent = inf: must be a finite number; use 0.5 or another from 0 to 1",
             .init(rule: .beta2HalfLife, exponent: .infinity))
         expect(
             "[scaling] formula: is missing, but rule = \"formula\" needs it; add one such as "

@@ -118,10 +118,10 @@ import Testing
             "[[schedule.parts]] 2: steps = 0: must be 1 or more; use 1, or remove the part",
             part(.init(name: .constant, steps: 0)))
         expect(
-            "[[schedule.parts]] 2: start_factor = -1.0: must be a number, 0 or more; use 0 for no "
+            "[[schedule.parts]] 2: start_factor = -1.0: must be a finite number, 0 or more; use 0 for no "
                 + "rate or 1 for the peak", part(.init(name: .constant, steps: 5, startFactor: -1)))
         expect(
-            "[[schedule.parts]] 2: end_factor = inf: must be a number, 0 or more; use 0 for no rate "
+            "[[schedule.parts]] 2: end_factor = inf: must be a finite number, 0 or more; use 0 for no rate "
                 + "or 1 for the peak", part(.init(name: .cosine, steps: 5, endFactor: .infinity)))
         expect(
             "[[schedule.parts]] 2: end_factor: is missing, but name = \"linear\" needs it; add the "

@@ -114,6 +114,7 @@ import Testing
         every = 0
         keep = 0
         best = false
+        background = false
         compare_every = 7
         """
 

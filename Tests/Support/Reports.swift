@@ -101,6 +101,7 @@ package struct ReduceReport: Codable {
     /// The number of distinct gradient buffers that were used in all steps.
     package var buffers = 0
     package var bytesSent = 0
+    package var messagesSent = 0
     /// The number of groups of ranks that share memory.
     package var hosts = 0
     /// The reason why ranks share no memory, or an empty string.

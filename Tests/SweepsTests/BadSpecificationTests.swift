@@ -42,6 +42,11 @@ import Testing
                 "s.toml: batches = [0, 4]: contains 0, which is not a batch of 1 or more; remove "
                     + "it."
             ),
+            (
+                "learning_rates = [1e-3, 2e-3, 1e300]",
+                "s.toml: learning_rates = [0.001, 0.002, 1e+300]: contains 1e+300, which is not a "
+                    + "rate from 1.2e-38 to 3.4e38, which fp32 can hold; remove it."
+            ),
             ("batches = 2024-01-01", "s.toml: batches: is a date or time, which no key takes; "),
             ("rules = [\"cube\"]", "s.toml: rules = \"cube\": must be one of "),
             (

@@ -107,9 +107,97 @@ import Verdicts
             #expect(point.batch == 8 && point.learningRate == 1e-3 && point.seed == 4, "\(prefix)")
             #expect(point.curve.map(\.validationLoss) == [3])
         }
-        expectFailure(.badData, "line 1: has two columns lr, lr and config.lr; rename one") {
+        expectFailure(.badData, "line 1: lr and config.lr could each be the column") {
             _ = try table("batch,lr,config.lr,step,loss\n8,1,1,1,3")
         }
+    }
+
+    @Test("of several columns that could be meant, one must be chosen")
+    func synonyms() throws {
+        let text = "batch,lr,learning_rate,step,loss,val_loss\n8,1e-3,2e-3,10,3,4"
+        func path() throws -> String { try folder.write("runs.csv", text) }
+        expectFailure(
+            .badData,
+            "line 1: lr and learning_rate could each be the column learning_rate; choose one, as "
+                + "with --column lr, or remove the others."
+        ) { _ = try RunTable(reading: path()) }
+        expectFailure(.badData, "loss and val_loss could each be the column validation_loss") {
+            _ = try RunTable(reading: path(), choosing: ["lr"])
+        }
+        for (titles, rate, loss) in [
+            (["lr", "val_loss"], 1e-3, 4.0), (["learning_rate", "loss"], 2e-3, 3.0),
+        ] {
+            let point = try #require(
+                try RunTable(reading: path(), choosing: titles).points.first)
+            #expect(point.learningRate == rate && point.curve.map(\.validationLoss) == [loss])
+        }
+        expectFailure(.badData, "lr and learning_rate could each be") {
+            _ = try RunTable(reading: path(), choosing: ["lr", "learning_rate", "loss"])
+        }
+        expectFailure(.usage, "--column accuracy: is not a column of") {
+            _ = try RunTable(reading: path(), choosing: ["accuracy"])
+        }
+        expectFailure(.badData, "line 1: has two columns lr; rename one of them.") {
+            _ = try table("batch,lr,lr,step,loss\n8,1,1,1,3")
+        }
+    }
+
+    @Test("the log of runs whose rates change is not taken for a run per row")
+    func changingRates() throws {
+        func text(_ rate: (Int) -> String) -> String {
+            let rows = [8, 16].flatMap { batch in
+                (1...9).map { "\(batch),\(rate($0)),1,\(100 * $0),3.\(9 - $0)" }
+            }
+            return (["batch,lr,seed,step,val_loss"] + rows).joined(separator: "\n")
+        }
+        expectFailure(
+            .badData,
+            "line 3: has another rate than line 2 at another step of batch 8 and seed 1, and so on, as "
+                + "in the log of a run whose rate changes; write the peak rate of a run into all of "
+                + "its rows."
+        ) { _ = try table(text { "\(1e-3 / Double($0))" }) }
+        let constant = try table(text { _ in "1e-3" })
+        #expect(constant.points.map(\.curve.count) == [9, 9])
+        // Runs of several rates end after nearly the same step.
+        let runs = (0..<9).map { "8,\(1e-4 * Double(1 << $0)),1,\(1000 + $0),3" }
+        let ends = try table((["batch,lr,seed,step,val_loss"] + runs).joined(separator: "\n"))
+        #expect(ends.points.count == 9)
+    }
+
+    @Test("equal losses with all seeds count as copies of one run, not as runs without noise")
+    func copiedSeeds() throws {
+        func findings(_ change: (UInt64) -> Double) throws -> RunTableFindings {
+            let rows = [8, 16].flatMap { batch in
+                (0..<7).flatMap { place in
+                    (UInt64(1)...3).map { seed in
+                        let distance = Double(place - 3)
+                        let loss = 3 + 0.01 * distance * distance + change(seed)
+                        return "\(batch),\(1e-3 * Double(1 << place)),\(seed),100,\(loss)"
+                    }
+                }
+            }
+            return try self.findings(
+                (["batch,lr,seed,step,val_loss"] + rows).joined(separator: "\n"))
+        }
+        let copied = try findings { _ in 0 }
+        #expect(copied.notes.contains { $0.hasPrefix("The seeds had no effect") })
+        let one = try self.findings(
+            (["batch,lr,seed,step,val_loss"]
+                + [8, 16].flatMap { batch in
+                    (0..<7).map { place in
+                        let distance = Double(place - 3)
+                        return "\(batch),\(1e-3 * Double(1 << place)),1,100,"
+                            + "\(3 + 0.01 * distance * distance)"
+                    }
+                }).joined(separator: "\n"))
+        guard case .batches(let ofCopies) = copied.result, case .batches(let ofOne) = one.result
+        else {
+            Issue.record("the runs have one model")
+            return
+        }
+        #expect(ofCopies == ofOne)
+        let different = try findings { 0.001 * Double($0) }
+        #expect(!different.notes.contains { $0.hasPrefix("The seeds had no effect") })
     }
 
     @Test("UTF-16 is named, with or without the mark at its start")

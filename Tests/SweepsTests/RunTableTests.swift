@@ -129,7 +129,7 @@ import Verdicts
                 " \($0.learningRate) ", $0.batch, $0.curve[0].tokens, 9, $0.seed,
             ]
         }
-        let header = "Note,Val Loss,STEPS, Learning-Rate ,\"Batch size\",tokens,loss,Seed"
+        let header = "Note,Val Loss,STEPS, Learning-Rate ,\"Batch size\",tokens,train_loss,Seed"
         let text =
             "\u{FEFF}" + ([header, "", ",,,,,,,"] + foreign).joined(separator: "\r\n") + "\r\n"
         #expect(try findings(text).analysis == expected.analysis)
@@ -250,7 +250,10 @@ import Verdicts
         ("batch,lr,loss\n", "no column step, steps, iter, tokens"),
         ("batch lr step loss\n", "with commas, semicolons or tabs between columns"),
         ("batch;lr;step;loss\n", "has a header but no row of data"),
-        ("batch,lr,LR,step,loss\n", "line 1: has two columns lr"),
+        (
+            "batch,lr,LR,step,loss\n",
+            "line 1: lr and LR could each be the column"
+        ),
         ("batch,lr,step,loss\n8,1,1", "line 2: has 3 fields, but the header has 4"),
         ("batch,lr,step,loss\n8,1,1,3,4", "line 2: has 5 fields"),
         ("batch,lr,step,loss\nx,1,1,3", "line 2: batch = \"x\": is not a number;"),
@@ -258,16 +261,18 @@ import Verdicts
         ("batch,lr,step,loss\n0,1,1,3", "batch = \"0\": must be a whole number from 1"),
         ("batch,lr,step,loss\n1.5,1,1,3", "batch = \"1.5\": must be a whole number"),
         ("batch,lr,step,loss\n1e300,1,1,3", "must be a whole number from 1 to 1000000000"),
-        ("batch,Rate,step,loss\n8,0,1,3", "Rate = \"0\": must be a number above 0"),
-        ("batch,lr,step,loss\n8,-1,1,3", "must be a number above 0"),
-        ("batch,lr,step,loss\n8,nan,1,3", "must be a number above 0"),
+        ("batch,Rate,step,loss\n8,0,1,3", "Rate = \"0\": must be a number from 1e-30 to 1e30"),
+        ("batch,lr,step,loss\n8,-1,1,3", "must be a number from 1e-30 to 1e30"),
+        ("batch,lr,step,loss\n8,nan,1,3", "must be a number from 1e-30 to 1e30"),
         ("batch,lr,step,loss\n8,,1,3", "lr: is empty"),
         ("batch,lr,step,loss\n8,1,-1,3", "step = \"-1\": must be a whole number from 0"),
         ("batch,lr,step,loss\n8,1,,3", "line 2: step: is empty"),
         ("batch,lr,tokens,loss\n8,1,,3", "line 2: tokens: is empty"),
         ("batch,lr,step,loss\n8,1,1,three", "loss = \"three\": is not a number"),
         ("batch,lr,step,loss\n0x10,1,1,3", "batch = \"0x10\": is not a number"),
-        ("batch,lr,step,loss\n8,1,1,1e12", "is beyond 1e9 nats"),
+        ("batch,lr,step,loss\n8,1e300,1,3", "lr = \"1e300\": must be a number from 1e-30 to 1e30"),
+        ("batch,lr,step,loss\n8,1,1,3\n8,2,1,-0.5", "line 3: loss = \"-0.5\": is negative, but"),
+        ("batch,lr,step,loss\n8,1,1,1e12", "must be from 0 to 1e9 nats; write nan"),
         ("batch,lr,seed,step,loss\n8,1,-1,1,3", "seed = \"-1\": must be a whole number, 0 or more"),
         ("batch,lr,diverged,step,loss\n8,1,yes,1,3", "diverged = \"yes\": must be true or false"),
         ("batch,lr,seconds_per_step,step,loss\n8,1,-1,1,3", "must be from 0 to 1e9"),

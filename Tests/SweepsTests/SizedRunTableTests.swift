@@ -124,6 +124,44 @@ import Verdicts
         }
     }
 
+    @Test("models that share no batch have a sentence that names the runs to add")
+    func noSharedBatch() throws {
+        func rows(_ models: [(name: String, batches: [Int])]) -> [String] {
+            let rows = models.flatMap { name, batches in
+                batches.flatMap { batch in
+                    (0..<5).map { place in
+                        let distance = Double(place - 2)
+                        return "\(name),\(batch),\(1e-3 * pow(2, Double(place))),"
+                            + "\(6400 / batch),\(6400 * 64),\(3 + 0.01 * distance * distance)"
+                    }
+                }
+            }
+            return ["parametrization,width,parameters,batch,lr,step,tokens,loss"] + rows
+        }
+        let none = try sizes(rows([("standard,32,100", [8]), ("standard,64,400", [16])]))
+        #expect(none.transfers.isEmpty)
+        #expect(
+            none.gaps == [
+                "With the standard parametrization, there is no verdict on transfer, because models "
+                    + "are compared at one batch and width 32 has batch 8 and width 64 has batch 16; "
+                    + "train width 64 at batch 8, too, with rates from 1.0e-03 to 1.6e-02."
+            ])
+        #expect(none.text.contains(none.gaps[0]))
+        let one = try sizes(
+            rows([
+                ("standard,32,100", [8, 16]), ("standard,64,400", [8, 16]),
+                ("standard,128,1600", [32]), ("mup,64,400", [8]),
+            ]))
+        try #require(one.gaps.count == 2, "\(one.gaps)")
+        #expect(
+            one.gaps[0].contains(
+                "width 128 is in no verdict on transfer, because models are compared at one batch "
+                    + "and width 128 has batch 32; train width 128 at batch 8, too, with rates"))
+        #expect(one.gaps[1].hasPrefix("With muP, width 64 is the only model, so there is no"))
+        let whole = try sizes(rows([("standard,32,100", [8]), ("standard,64,400", [8])]))
+        #expect(whole.gaps.isEmpty && whole.transfers.count == 1)
+    }
+
     @Test("a page begins with the answer, then has a section for each batch, then the limits")
     func page() throws {
         let header = "width,layers,parameters,batch,lr,seed,step,tokens,loss"

@@ -54,6 +54,38 @@ import Training
         #expect(abs(plan.learningRate(after: 100) - 0.05) < 1e-15)
     }
 
+    @Test("a copy of the state is planned if checkpoints are due before the end")
+    func copyOfTheState() throws {
+        func bytes(_ settings: String...) throws -> Int {
+            let settings = ["checkpoint.every=0", "checkpoint.best=false"] + settings
+            return try TrainingPlan(
+                try Recipe(toml: toml, name: "recipe", overrides: settings), ranks: 2
+            )
+            .copyBytes(elements: 100)
+        }
+        #expect(try bytes() == 0)
+        #expect(try bytes("checkpoint.every=1000") == 0, "only after the last step")
+        // The parameters and AdamW's two moments.
+        #expect(try bytes("checkpoint.every=999") == 1200)
+        #expect(try bytes("checkpoint.every=999", "checkpoint.background=false") == 0)
+        #expect(try bytes("checkpoint.every=999", "training.averaging_power=4") == 1600)
+        #expect(try bytes("checkpoint.every=999", "optimizer.name=sgd") == 400)
+        #expect(try bytes("checkpoint.best=true") == 1200)
+        #expect(try bytes("checkpoint.best=true", "evaluation.every=0") == 0)
+        #expect(
+            try bytes("checkpoint.best=true", "evaluation.every=0", "evaluation.at=[0, 5]") == 1200)
+    }
+
+    @Test("a copy of the state that does not fit into memory is refused with the reason")
+    func tooLittleMemoryForACopy() {
+        func notice(_ copyBytes: Int) -> String? {
+            TrainingPlan.copyNotice(
+                copyBytes: copyBytes, besides: 3 << 30, machineBytes: 4 << 30)
+        }
+        #expect(notice(0) == nil && notice(1 << 30) == nil)
+        #expect(notice(2 << 30)?.contains("2.0 GiB more memory") == true)
+    }
+
     /// The longer recipe states every value that the plan chose.
     @Test(
         "more steps or other ranks do not change the rates of earlier steps",

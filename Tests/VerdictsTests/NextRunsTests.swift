@@ -180,7 +180,8 @@ import Verdicts
             (nil, nil, "2 min if trained one at a time"),
             // 6 runs of 12 s and 6 of 24 s.
             (3.0, nil, "3 min 36 s if trained one at a time"),
-            (3.0, 4, "54 s on this layout"),
+            // Each group takes the next run when it is free, in the order of the runs.
+            (3.0, 4, "1 min 12 s on this layout"),
             // No layout is faster than the longest run.
             (3.0, 64, "24 s on this layout"),
             (0.01, 2, "less than a second on this layout"),
@@ -191,6 +192,23 @@ import Verdicts
         let runs = NextRuns(planned, durations: durations, instruction: "use this command")
         #expect(
             runs.sentence.contains("(12 runs, \(words)); use this command."), "\(runs.sentence)")
+    }
+
+    @Test("the duration of a run is a typical one, with what its evaluations take elsewhere")
+    func typicalDurations() throws {
+        func run(_ batch: Int, _ seed: UInt64, step: Double, seconds: Double?) -> TrainedPoint {
+            TrainedPoint(
+                batch: batch, learningRate: 1e-3, seed: seed, initialLoss: 4,
+                curve: [CurvePoint(step: 100, tokens: 6400 * batch, validationLoss: 3)],
+                secondsPerStep: step, seconds: seconds)
+        }
+        // A busy machine made one of three runs slow. Only batch 4 has whole durations.
+        let durations = RunDurations([
+            run(4, 1, step: 0.1, seconds: 13), run(4, 2, step: 0.5, seconds: 90),
+            run(4, 3, step: 0.1, seconds: 13), run(8, 1, step: 0.2, seconds: nil),
+        ])
+        #expect(try abs(#require(durations.seconds(ofBatch: 4)) - 13) < 1e-9)
+        #expect(try abs(#require(durations.seconds(ofBatch: 8)) - 23) < 1e-9)
     }
 
     @Test("runs of an unknown duration have none, and no runs have a reason")

@@ -62,6 +62,21 @@ import Verdicts
         #expect(result.fastestBatch == 32)
     }
 
+    @Test("the time to a loss does not depend on what else the machine did during a run")
+    func busyMachine() throws {
+        // The runs of one rate, which is the best one, were five times slower at batch 32.
+        let busy = points(noise: 0).map { point in
+            point.batch == 32 && abs(point.learningRate / 1e-3 - 1) < 1e-9
+                ? TrainedPoint(
+                    batch: 32, learningRate: point.learningRate, seed: point.seed,
+                    initialLoss: 10, curve: point.curve,
+                    secondsPerStep: 5 * point.secondsPerStep)
+                : point
+        }
+        #expect(try target(busy) == target(points(noise: 0)))
+        #expect(try target(busy).fastestBatch == 32)
+    }
+
     @Test("with noise the interval contains the planted critical batch")
     func noisy() throws {
         let critical = try #require(try target(points()).criticalBatch)

@@ -92,6 +92,31 @@ package struct BranchDesign: Sendable, Equatable {
         return (1...count).map { units * $0 / count * unit }
     }
 
+    /// The least number of validation windows at each point of a loss curve, and the fraction of a
+    /// branch's sequences if that is more.
+    ///
+    /// All branches have the same windows, so few are enough to compare them. At this fraction, the
+    /// points of a curve take about a fifth of the time of the steps. The loss at the end uses the
+    /// run's own windows.
+    private static let (leastWindows, windowPart) = (128, 16)
+
+    /// Returns the largest number of validation windows at each point of a loss curve.
+    func curveWindowLimit(of recipe: Recipe) -> Int {
+        let own = recipe.evaluation.windows
+        let enough = max(Self.leastWindows, sequences / Self.windowPart)
+        return own == 0 ? enough : min(own, enough)
+    }
+
+    /// Returns the number of validation windows that a branch evaluates in all.
+    ///
+    /// - Parameter count: the windows of the validation set.
+    func evaluatedWindows(of recipe: Recipe, of count: Int) -> Int {
+        let own = recipe.evaluation.windows
+        let limit = curveWindowLimit(of: recipe)
+        let end = own == limit ? 0 : min(count, own == 0 ? count : own)
+        return (marks.count + 1) * min(count, limit) + end
+    }
+
     /// The largest number of sequences of a batch, and of the least common multiple of batches.
     ///
     /// Products of two such numbers do not overflow.

@@ -15,14 +15,6 @@ struct BranchTrainer {
     let job: Job
     let engine: ComputeEngine
 
-    /// The least number of validation windows at each point of a loss curve, and the fraction of a
-    /// branch's sequences if that is more.
-    ///
-    /// All branches have the same windows, so few are enough to compare them. At this fraction, the
-    /// points of a curve take about a fifth of the time of the steps. The loss at the end uses the
-    /// run's own windows.
-    private static let (leastWindows, windowPart) = (128, 16)
-
     private var communicator: Communicator { job.communicator }
 
     /// Trains a branch to its end; returns nil if a signal stopped it. Collective: every rank must
@@ -57,7 +49,7 @@ struct BranchTrainer {
             ? .change(trunk.recipe.schedule.decay, from: rate, to: 0, steps: steps)
             : .constant(rate)
         let marks = design.marks
-        let evaluator = evaluator(plan, windowLimit: curveWindowLimit)
+        let evaluator = evaluator(plan, windowLimit: design.curveWindowLimit(of: trunk.recipe))
         var curve = [try evaluate(evaluator, runner, sequences: 0)]
         var lastLosses: [Double] = []
         var skippedInARow = 0
@@ -108,12 +100,6 @@ struct BranchTrainer {
         return { sample, sequence in load(sample + shift, sequence) }
     }
 
-    private var curveWindowLimit: Int {
-        let own = trunk.recipe.evaluation.windows
-        let enough = max(Self.leastWindows, design.sequences / Self.windowPart)
-        return own == 0 ? enough : min(own, enough)
-    }
-
     private func evaluator(_ plan: TrainingPlan, windowLimit: Int) -> Evaluator {
         Evaluator(
             data: data, microBatch: plan.lanes.microBatch, windowLimit: windowLimit,
@@ -133,7 +119,9 @@ struct BranchTrainer {
         _ runner: StepRunner, _ plan: TrainingPlan, _ curve: [BranchResult.CurvePoint]
     ) throws(Failure) -> Double {
         let windows = trunk.recipe.evaluation.windows
-        if windows == curveWindowLimit, let last = curve.last { return last.loss }
+        if windows == design.curveWindowLimit(of: trunk.recipe), let last = curve.last {
+            return last.loss
+        }
         return try evaluator(plan, windowLimit: windows)
             .run(runner.model, parameters: runner.state.parameters).loss
     }

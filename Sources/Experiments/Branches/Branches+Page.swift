@@ -17,7 +17,7 @@ extension Branches {
                     "The local critical batch",
                     items: [.verdict(verdict)]
                         + checkpoints.compactMap(\.phaseSentence).map { .note(.information, $0) }
-                        + checkpoints.map { doublingNote($0) }
+                        + checkpoints.map { .note(.information, $0.doublingSentence) }
                         + (trainingCheckpoints.isEmpty ? [] : [.chart(criticalChart)])
                         + [.chart(excessChart), .table(criticalTable)]),
                 Page.Section("Method", text: method),
@@ -31,11 +31,6 @@ extension Branches {
         }
         return Verdict(
             isSafe ? .holds : isRefuted == true ? .fails : .undecided, warmupSentence)
-    }
-
-    private func doublingNote(_ checkpoint: CheckpointBranches) -> Page.Item {
-        let isSafe = checkpoint.doublingStanding == .within
-        return .note(isSafe ? .information : .warning, checkpoint.doublingSentence)
     }
 
     /// An axis of batches.

@@ -47,7 +47,11 @@ package struct BranchesSession {
             try folder.results(of: design)
         }
         let open = try openPoints(design, ended: results ?? [])
-        announce(design, input.plan, open: open.count)
+        announce(design, input, open: open.count)
+        if !open.isEmpty {
+            let estimate = try BranchEstimate(design, open: open, input, in: job)
+            job.announce(estimate.sentence)
+        }
         guard try train(open, design, input) else { return .stopped }
         let branches = try communicator.onFirstRank { () throws(Failure) in
             let branches = Branches(design, results: try folder.results(of: design))
@@ -58,14 +62,32 @@ package struct BranchesSession {
         return .finished(branches)
     }
 
+    /// Returns the expected duration of the branches that have no result yet, from a few steps that
+    /// are not saved. Collective: every rank must call this.
+    package func estimate() throws(Failure) -> BranchEstimate {
+        let design = try agreedDesign(isTrained: false)
+        let input = try prepare(design)
+        let results = try communicator.onFirstRank { () throws(Failure) in
+            resumes ? try folder.results(of: design) : []
+        }
+        job.announce(
+            "measuring a few steps of \(Format.counted(design.batches.count, "batch", "batches")) "
+                + "on \(job.layout); nothing is saved")
+        warn(design, input)
+        return try BranchEstimate(
+            design, open: openPoints(design, ended: results ?? []), input, in: job)
+    }
+
     // MARK: - Set-up
 
     /// Returns the design, which the first rank resolves or reads. Only its host needs the run.
-    private func agreedDesign() throws(Failure) -> BranchDesign {
+    ///
+    /// - Parameter isTrained: whether branches are to be written to the folder.
+    private func agreedDesign(isTrained: Bool = true) throws(Failure) -> BranchDesign {
         let text = try communicator.fromFirstRank { () throws(Failure) in
             guard resumes else {
                 let design = try BranchDesign(options)
-                try folder.requireFree()
+                if isTrained { try folder.requireFree() }
                 return design.json.text
             }
             let design = try folder.readDesign()
@@ -95,17 +117,34 @@ package struct BranchesSession {
                 .badData, input.data.path, "does not hold the data that the run was trained with",
                 remedy: "give --data the folder that the run was started with")
         }
+        try communicator.agree { () throws(Failure) in try requireSequences(design, input.data) }
+        // A batch has the same memory at every checkpoint.
+        var plans: [TrainingPlan] = []
         try communicator.agree { () throws(Failure) in
             for start in design.starts {
-                for batch in design.batches {
-                    _ = try TrainingPlan(
+                plans = try design.batches.map { (batch) throws(Failure) in
+                    try TrainingPlan(
                         design.recipe(of: batch, from: start, trunk: input.plan),
                         ranks: communicator.size)
                 }
             }
         }
-        try input.plan.requireMemory(communicator)
+        for plan in [input.plan] + plans { try plan.requireMemory(communicator) }
         return input
+    }
+
+    /// Checks that no batch has more sequences than the data.
+    ///
+    /// - Throws: `Failure` (usage) that names the largest batch.
+    private func requireSequences(_ design: BranchDesign, _ data: TrainingData) throws(Failure) {
+        let there = data.order.windowsPerEpoch
+        guard let largest = design.batches.last, largest > there else { return }
+        throw .option(
+            "--batches", options.batchText,
+            "have a batch of \(Format.counted(largest, "sequence")), but the training data have only "
+                + Format.count(there),
+            remedy: "give multiples of the run's batch, \(design.trunkBatch), up to "
+                + "\(max(1, there / design.trunkBatch))")
     }
 
     /// Returns the branches that have no result yet; only the first rank has the results.
@@ -123,7 +162,7 @@ package struct BranchesSession {
     /// The number of steps below which the optimizer has hardly adapted to the batch.
     private static let fewSteps = 10
 
-    private func announce(_ design: BranchDesign, _ trunk: TrainingPlan, open: Int) {
+    private func announce(_ design: BranchDesign, _ input: TrainingInput, open: Int) {
         let all = design.points.count
         let begun = open == all ? "" : ", of which \(Format.count(all - open)) have already ended"
         job.announce(
@@ -142,6 +181,11 @@ package struct BranchesSession {
                     + "\(Format.list(design.leftOut.map { "\($0)" })); give --checkpoints all to "
                     + "branch from them too")
         }
+        warn(design, input)
+    }
+
+    /// Logs what may make the branches' results worthless.
+    private func warn(_ design: BranchDesign, _ input: TrainingInput) {
         let largest = design.batches[design.batches.count - 1]
         let steps = design.steps(ofBatch: largest)
         if steps < Self.fewSteps {
@@ -149,9 +193,16 @@ package struct BranchesSession {
                 "the branches of batch \(largest) have only \(Format.counted(steps, "step")), in "
                     + "which the optimizer hardly adapts to the batch; give more --tokens")
         }
+        let there = input.data.order.windowsPerEpoch
+        if design.repeats > 1, design.sequences * design.repeats > there {
+            job.warn(
+                "the repeats of a branch take more tokens than the training data have, "
+                    + "\(Format.count(there * design.contextLength)), so they share tokens and "
+                    + "their intervals may be too narrow; give fewer --tokens or --repeats")
+        }
         let changing = design.starts.filter { start in
             let end = start.step + design.steps(ofBatch: design.trunkBatch) - 1
-            return trunk.learningRate(after: end) != start.learningRate
+            return input.plan.learningRate(after: end) != start.learningRate
         }
         if !design.decays, !changing.isEmpty {
             job.announce(

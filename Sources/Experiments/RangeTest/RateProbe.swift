@@ -58,6 +58,16 @@ package struct RateProbe: RateTrial, Equatable {
         hasDiverged = !(loss.isFinite && isFinite && loss <= limit)
     }
 
+    /// What the loss did that ended the probe early; nil if it did not diverge.
+    ///
+    /// Unlike a training run that diverged, a probe ends while the loss may still be finite, and a
+    /// longer run at its rate may recover.
+    package var divergence: String? {
+        guard hasDiverged, let last = losses.last else { return nil }
+        return last.isFinite && last > Self.divergence * losses[0]
+            ? "rises above twice its start" : "is no longer finite"
+    }
+
     private var counted: ArraySlice<Double> { losses.suffix(steps / Self.lossParts) }
 
     /// The mean loss of the last quarter of the steps; infinite if the probe diverged.

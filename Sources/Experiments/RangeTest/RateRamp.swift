@@ -28,7 +28,7 @@ package struct RateRamp: Sendable, Equatable {
         for (name, rate) in [("--from", from), ("--to", to)] {
             guard rate.isFinite, rate > 0 else {
                 throw .option(
-                    name, rate, "must be a number above 0",
+                    name, rate, "must be a finite number above 0",
                     remedy: "use 1e-7 for --from and 10 for --to, or similar values")
             }
         }

@@ -95,13 +95,16 @@ extension Regimes {
         return LineChart(
             title: "Loss after \(Format.count(search.probeSteps)) steps at each rate",
             sentence: "Each point is a short run. The lines and colors mark the chosen rates."
-                + (diverged.isEmpty ? "" : " Runs that diverged are at the upper edge."),
+                + (diverged.isEmpty
+                    ? ""
+                    : " Runs whose loss rose above twice its start, or was no longer finite, ended "
+                        + "there and are at the upper edge."),
             x: ChartAxis("learning rate", scale: .log, style: .scientific),
             y: ChartAxis(
                 "training loss, nats per token", limits: (low - margin)...(high + margin)),
             series: [.init("short runs", .lineAndPoints, points: finished.map(point), color: 0)]
                 + (diverged.isEmpty
-                    ? [] : [.init("diverged", .points, points: diverged, color: 5)])
+                    ? [] : [.init("ended early", .points, points: diverged, color: 5)])
                 + chosen.map { index, pair in
                     .init(
                         name(pair.0), .points, points: pair.1.map { [point($0)] } ?? [],
@@ -124,7 +127,8 @@ extension Regimes {
         return LineChart(
             title: "Loss after the run at each rate",
             sentence: "The lines and colors mark the runs."
-                + (isComplete ? "" : " Runs that diverged are at the upper edge."),
+                + (isComplete
+                    ? "" : " Runs whose losses are no longer finite are at the upper edge."),
             x: ChartAxis("learning rate", scale: .log, style: .scientific),
             y: ChartAxis(
                 "validation loss, nats per token", limits: (low - margin)...(high + margin)),

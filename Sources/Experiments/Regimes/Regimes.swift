@@ -47,8 +47,8 @@ package struct Regimes: Sendable {
             let words = regime == .small ? ("lower", "lowest") : ("higher", "highest")
             let by = Format.significant(probe.fall, digits: 3)
             let place =
-                if probe.hasDiverged {
-                    "nearest \(words.0) rate at which it diverges"
+                if let end = probe.divergence {
+                    "nearest \(words.0) rate at which it \(end)"
                 } else if 2 * probe.fall > good.fall {
                     "\(words.1) rate that was tried, at which it still falls by \(by)"
                 } else {

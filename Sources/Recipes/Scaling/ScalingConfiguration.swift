@@ -71,7 +71,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
             try require(
                 exponent.isFinite,
                 or: .key(
-                    "[scaling] exponent", exponent, "must be a number",
+                    "[scaling] exponent", exponent, "must be a finite number",
                     remedy: "use 0.5 or another from 0 to 1"))
         }
         if let noiseExponent {

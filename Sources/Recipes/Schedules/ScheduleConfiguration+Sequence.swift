@@ -119,7 +119,7 @@ extension ScheduleConfiguration.PartConfiguration {
         try require(
             factor.isFinite && factor >= 0,
             or: .key(
-                key, factor, "must be a number, 0 or more",
+                key, factor, "must be a finite number, 0 or more",
                 remedy: "use 0 for no rate or 1 for the peak"))
         return factor
     }

@@ -144,6 +144,11 @@ package struct Recipe: Sendable, Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// The recipe as TOML, without unset keys and comments.
+    package var tomlWithoutComments: String {
+        toml.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined(separator: "\n")
+    }
+
     /// A key in which two recipes differ, and both values as TOML.
     package struct Difference {
         /// The key with its section, such as "[training] seed".

@@ -200,6 +200,9 @@ extension Recipe {
             "checkpoint.best", \.checkpoint.best,
             "Also write and keep the checkpoint of the evaluation with the lowest loss."),
         .init(
+            "checkpoint.background", \.checkpoint.background,
+            "Write checkpoints while training continues, from a copy of the state on rank 0."),
+        .init(
             "checkpoint.compare_every", \.checkpoint.compareEvery,
             "Steps between comparisons of all ranks' parameters; 0 for only before checkpoints."),
     ]

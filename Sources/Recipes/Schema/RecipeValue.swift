@@ -134,7 +134,7 @@ package enum RecipeValue: Equatable, Sendable {
 extension RecipeValue {
     /// The number nearest to the value that 64 bits can represent, such as infinity for 1e400, or
     /// nil if the value is not a number.
-    var number: Double? {
+    package var number: Double? {
         switch self {
         case .integer(let number): Double(number)
         case .real(let number): number

@@ -158,6 +158,18 @@ package enum FileSystem {
         return String(cString: resolved)
     }
 
+    /// Returns the path of a file or folder, such as "launch/mpirun", in the nearest folder above the
+    /// program that has it; nil if none has it.
+    package static func pathAboveProgram(_ name: String) -> String? {
+        var folder = absolute("/proc/self/exe")
+        while folder != "/" {
+            folder = parent(of: folder)
+            let path = "\(folder)/\(name)"
+            if exists(path) { return path }
+        }
+        return nil
+    }
+
     /// Returns the folder that holds a path, as dirname(3) does.
     package static func parent(of path: String) -> String {
         var path = Substring(path)

@@ -73,6 +73,9 @@ package struct SizeFindings: Sendable {
     package var distinctTransfers: [SizeTransfer] { transfers.filter { $0.repeats == nil } }
     /// The joint fit of each parametrization whose runs allow one.
     package let fits: [(parametrization: ParametrizationName, fit: JointRateFit)]
+    /// The reasons why models are in no transfer, with the runs that would change this, in
+    /// sentences.
+    package let gaps: [String]
     /// The analysis over batches of each model, by the model's name; none with one batch.
     package let models: [(name: String, analysis: Analysis)]
     package let tolerance: Double
@@ -90,6 +93,7 @@ package struct SizeFindings: Sendable {
     ) {
         var transfers: [SizeTransfer] = []
         var fits: [(parametrization: ParametrizationName, fit: JointRateFit)] = []
+        var gaps: [String] = []
         let batches = Set(families.flatMap(\.members).flatMap(\.points).map(\.batch)).sorted()
         for family in families {
             var observations: [JointRateFit.Observation] = []
@@ -118,8 +122,11 @@ package struct SizeFindings: Sendable {
             if let fit = JointRateFit(observations, level: settings.level) {
                 fits.append((family.parametrization, fit))
             }
+            let compared = transfers.filter { $0.parametrization == family.parametrization }
+                .flatMap(\.analysis.models)
+            gaps += family.gaps(beyond: Set(compared))
         }
-        (self.transfers, self.fits) = (transfers, fits)
+        (self.transfers, self.fits, self.gaps) = (transfers, fits, gaps)
         self.models = batches.count < 2 ? [] : models
         (tolerance, level) = (settings.tolerance, settings.level)
     }
@@ -168,6 +175,7 @@ package struct SizeFindings: Sendable {
         for (parametrization, fit) in fits {
             lines += ["", "With \(parametrization.title): \(fit.sentence)"]
         }
+        lines += gaps.flatMap { ["", $0] }
         for (name, analysis) in models {
             lines += ["", "Over the batches of \(name):", "", analysis.summary]
         }
@@ -180,7 +188,7 @@ package struct SizeFindings: Sendable {
     package func json(notes: [String]) -> JSONObject {
         [
             "schema": .integer(1), "tolerance": .number(tolerance), "level": .number(level),
-            "notes": .array(notes.map { .string($0) }),
+            "notes": .array((notes + gaps).map { .string($0) }),
             "transfers": .array(
                 transfers.map { transfer in
                     var json = transfer.analysis.json

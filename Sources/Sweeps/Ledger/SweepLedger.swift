@@ -205,6 +205,19 @@ package struct SweepLedger: Sendable {
         return RunDurations(trained(results, timings), groups: timings.groups)
     }
 
+    /// Returns the durations of the runs of each model on the sweep's latest layout; the key is nil
+    /// in a sweep without sizes.
+    ///
+    /// - Throws: the failures of `trainedPoints`.
+    func durationsOfModels(
+        _ results: [PointResult]
+    ) throws(Failure) -> [SweepVariant?: RunDurations] {
+        let timings = try timings()
+        return Dictionary(grouping: results, by: \.point.variant).mapValues {
+            RunDurations(trained($0, timings), groups: timings.groups)
+        }
+    }
+
     /// The durations in the file of timings, by the names of their points.
     private struct Timings {
         var secondsPerStep: [String: Double] = [:]

@@ -79,6 +79,7 @@ extension DesignReport {
     var verdictMap: VerdictMap {
         let cells = analysis.verdicts.map { verdict in
             analysis.optima.map { optimum -> VerdictMap.Cell in
+                if verdict.startsFrom(optimum.batch) { return .base }
                 let regret = verdict.regrets.first { $0.batch == optimum.batch }
                 guard let regret, let kind = kind(verdict, atBatch: optimum.batch) else {
                     return .init(nil)

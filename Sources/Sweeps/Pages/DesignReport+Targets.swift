@@ -83,8 +83,10 @@ extension DesignReport {
         let fastest = analysis.targets.first?.fastestBatch
         return LineChart(
             title: "Time to a loss",
-            sentence: "The time at the tried rate nearest to each batch's best rate, on the ranks "
-                + "that trained it.",
+            sentence:
+                "The time of the steps at the tried rate nearest to each batch's best rate, on "
+                + "the ranks that trained it: the number of steps times the median duration of a "
+                + "step over all runs of the batch. Starts and evaluations are left out.",
             x: batchAxis, y: ChartAxis("time", style: .duration, fromZero: true), series: series,
             markers: fastest.map { [LineChart.Marker(Double($0), "fastest: \($0)")] } ?? [])
     }

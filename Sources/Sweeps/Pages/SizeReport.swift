@@ -25,10 +25,13 @@ struct SizeReport {
             subtitle: "\(about) Does the best rate of the smallest model suit the larger ones? It "
                 + "transfers to a model if the whole interval of its regret, the loss at this rate "
                 + "minus the loss at the model's best rate, is at most \(tolerance) nats.",
-            sections: [Page.Section("Answer", items: answers + warnings)] + sections
+            sections: [Page.Section("Answer", items: answers + gaps + warnings)] + sections
                 + (others.isEmpty ? [] : [Page.Section("Limits", items: others)])
                 + (confounds.isEmpty ? [] : [Page.Section("Confounds", items: confounds)]))
     }
+
+    /// The models without an answer.
+    private var gaps: [Page.Item] { findings.gaps.map { .note(.information, $0) } }
 
     private static func isWarning(_ item: Page.Item) -> Bool {
         if case .note(.warning, _) = item { true } else { false }

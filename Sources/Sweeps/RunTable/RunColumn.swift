@@ -18,7 +18,7 @@ enum RunColumn: CaseIterable {
     case layers
     case parameters
 
-    /// The names that a header may give the column. The first one in the header counts.
+    /// The names that a header may give the column.
     var names: [String] {
         switch self {
         case .rule: ["rule"]
@@ -94,28 +94,35 @@ struct RunHeader {
 
     /// Reads the header from the first row of a table.
     ///
-    /// - Throws: `Failure` (bad data) if a required column is missing or a name is repeated.
-    init(_ row: CSVText.Row, path: String) throws(Failure) {
+    /// - Parameter chosen: the titles that count where several columns have names of one column.
+    /// - Throws: `Failure` (bad data) if a required column is missing, or if several columns have
+    ///   names of one column and none of them is chosen; (usage) if a chosen title is of no use.
+    init(
+        _ row: CSVText.Row, choosing chosen: [String] = [], path: String
+    ) throws(Failure) {
         width = row.fields.count
         let names = row.fields.map(RunColumn.normalized)
+        let known = Set(RunColumn.allCases.flatMap(\.names))
+        for title in chosen
+        where !names.indices.contains(where: {
+            row.fields[$0] == title && known.contains(names[$0])
+        }) {
+            let titles = names.indices.filter { known.contains(names[$0]) }.map { row.fields[$0] }
+            throw .option(
+                "--column", title, "is not a column of \(path) that the analysis reads",
+                remedy: "give the title of one, among \(titles.joined(separator: ", "))")
+        }
         var entries: [RunColumn: Entry] = [:]
         for column in RunColumn.allCases {
-            guard let name = column.names.first(where: names.contains),
-                let place = names.firstIndex(of: name)
-            else { continue }
-            if let other = names.lastIndex(of: name), other != place {
-                let titles = [row.fields[place], row.fields[other]]
-                let isPrefixed = titles[0].lowercased() != titles[1].lowercased()
-                throw .file(
-                    .badData, path,
-                    "line \(row.line): has two columns \(name)"
-                        + (isPrefixed ? ", \(titles[0]) and \(titles[1])" : ""),
-                    remedy: "rename one of them")
+            let all = names.indices.filter { column.names.contains(names[$0]) }
+                .map { Entry(place: $0, title: row.fields[$0]) }
+            let own = all.count == 1 ? all : all.filter { chosen.contains($0.title) }
+            guard own.count <= 1, own.count == 1 || all.isEmpty else {
+                throw Self.ambiguous(column, own.isEmpty ? all : own, path: path, line: row.line)
             }
-            entries[column] = Entry(place: place, title: row.fields[place])
+            entries[column] = own.first
         }
         self.entries = entries
-        let known = Set(RunColumn.allCases.flatMap(\.names))
         unread = names.indices.filter { !known.contains(names[$0]) && !names[$0].isEmpty }
             .map { Entry(place: $0, title: row.fields[$0]) }
         for required in [[RunColumn.batch], [.rate], [.loss], [.step, .tokens]]
@@ -128,6 +135,22 @@ struct RunHeader {
                     "add it, or rename the column that holds it, with commas, semicolons or tabs "
                     + "between columns")
         }
+    }
+
+    /// Returns the failure of several columns of which only one can be read.
+    private static func ambiguous(
+        _ column: RunColumn, _ entries: [Entry], path: String, line: Int
+    ) -> Failure {
+        let titles = entries.map(\.title)
+        guard Set(titles).count == titles.count else {
+            return .file(
+                .badData, path, "line \(line): has two columns \(titles[0])",
+                remedy: "rename one of them")
+        }
+        return .file(
+            .badData, path,
+            "line \(line): \(Format.list(titles)) could each be the column \(column.names[0])",
+            remedy: "choose one, as with --column \(titles[0]), or remove the others")
     }
 
     subscript(column: RunColumn) -> Entry? { entries[column] }

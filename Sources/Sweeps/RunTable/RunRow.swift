@@ -106,7 +106,7 @@ private struct RunFields {
     /// The bounds of rates and losses, far beyond all sensible ones, within which the squares of
     /// their logarithms and differences do not overflow.
     private static let rates = 1e-30...1e30
-    private static let losses = -1e9...1e9
+    private static let largestLoss = 1e9
 
     /// Returns a field as it is in the file; empty without such a column.
     private func field(_ column: RunColumn) -> String {
@@ -193,7 +193,9 @@ private struct RunFields {
     func rate() throws(Failure) -> Double {
         guard let rate = try number(.rate) else { throw missing(.rate) }
         guard Self.rates.contains(rate) else {
-            throw bad(.rate, "must be a number above 0", remedy: "correct it, or remove the row")
+            throw bad(
+                .rate, "must be a number from 1e-30 to 1e30",
+                remedy: "correct it, or remove the row")
         }
         return rate
     }
@@ -210,9 +212,14 @@ private struct RunFields {
     /// Returns the loss, or nil if it is missing, NaN or infinite.
     func loss() throws(Failure) -> Double? {
         guard let loss = try number(.loss), loss.isFinite else { return nil }
-        guard Self.losses.contains(loss) else {
+        guard loss >= 0 else {
             throw bad(
-                .loss, "is beyond 1e9 nats", remedy: "write nan if the run diverged")
+                .loss, "is negative, but a cross-entropy in nats is 0 or more",
+                remedy: "correct it, or remove the row")
+        }
+        guard loss <= Self.largestLoss else {
+            throw bad(
+                .loss, "must be from 0 to 1e9 nats", remedy: "write nan if the run diverged")
         }
         return loss
     }

@@ -71,8 +71,12 @@ extension RunTable {
         // With one batch, equal tokens are equal steps, and no comparison is missing.
         if hasOneBatch { units = [units[0]] }
         var notes: [String] = []
-        for note in all.flatMap(\.notes) where !hasOneBatch && !notes.contains(note) {
-            notes.append(note)
+        for (model, own) in zip(models, all) where !hasOneBatch {
+            for note in own.notes {
+                let isCommon = all.allSatisfy { $0.notes.contains(note) }
+                let text = isCommon ? note : "For \(name(of: model.model)): \(note)"
+                if !notes.contains(text) { notes.append(text) }
+            }
         }
         let designs = all.map { own in
             units.compactMap { unit in own.designs.first { $0.unit == unit } }

@@ -20,18 +20,21 @@ package struct RunTable: Sendable {
 
     /// Reads a file.
     ///
-    /// - Parameter contextLength: the tokens of a sequence, for a file that has only steps or only
-    ///   tokens.
+    /// - Parameters:
+    ///   - contextLength: the tokens of a sequence, for a file that has only steps or only tokens.
+    ///   - titles: the titles of columns to read where several could be meant.
     /// - Throws: `Failure` (missing input) if there is no such file; (bad data) that names the line
-    ///   and the column of the first mistake; (usage) if the context length is of no use.
-    package init(reading path: String, contextLength: Int? = nil) throws(Failure) {
+    ///   and the column of the first mistake; (usage) if an option is of no use.
+    package init(
+        reading path: String, contextLength: Int? = nil, choosing titles: [String] = []
+    ) throws(Failure) {
         self.path = path
         let text = try CSVText(reading: path, score: RunColumn.count)
         guard let first = text.rows.first else {
             throw .file(
                 .badData, path, "is empty", remedy: "give a file with a header and rows of runs")
         }
-        let header = try RunHeader(first, path: path)
+        let header = try RunHeader(first, choosing: titles, path: path)
         if let contextLength {
             try Self.check(contextLength, header, path: path)
         }
@@ -50,6 +53,7 @@ package struct RunTable: Sendable {
                 .badData, path, "has no run of the rule grid",
                 remedy: "add runs whose rates were chosen freely, with no rule or the rule grid")
         }
+        try ChangingRates.refuse(rows, path: path)
         let evaluations = rows.filter { $0.loss != nil }
         hasSteps = evaluations.allSatisfy { $0.step != nil }
         hasTokens = evaluations.allSatisfy { $0.tokens != nil }
@@ -60,7 +64,6 @@ package struct RunTable: Sendable {
         }
         let runs = Self.runs(rows)
         let settings = UnreadSettings(header, rows)
-        columnNotes = [header.lossNote, settings.note(on: runs)].compactMap(\.self)
         let curves = RunCurves(
             path: path, hasSteps: hasSteps, hasTokens: hasTokens,
             hasSeeds: header[.seed] != nil, settings: settings)
@@ -73,7 +76,13 @@ package struct RunTable: Sendable {
                 models.append((model, [point]))
             }
         }
-        self.models = models
+        let repeats = SeedRepeats(models.map(\.points))
+        self.models =
+            repeats.areCopies
+            ? models.map { ($0.model, SeedRepeats.withoutCopies($0.points)) } : models
+        columnNotes = [
+            header.lossNote, settings.note(on: runs), repeats.areCopies ? SeedRepeats.note : nil,
+        ].compactMap(\.self)
     }
 
     /// The runs of all models.

@@ -2,8 +2,10 @@ import Compute
 import Recipes
 import Support
 import Training
+import Verdicts
 
-/// The expected duration of a sweep on a layout, from the measured steps and evaluations.
+/// The expected duration of a sweep on a layout, from its finished runs or from measured steps and
+/// evaluations.
 package struct SweepEstimate: Sendable, Equatable {
     /// The runs of one batch.
     package struct Row: Sendable, Equatable {
@@ -14,10 +16,13 @@ package struct SweepEstimate: Sendable, Equatable {
         package let steps: Int
         package let evaluations: Int
         package let cost: RunCost
+        /// The typical duration of the finished runs, or nil if none shows it.
+        package let finished: Double?
 
         /// The duration of one run.
         package var seconds: Double {
-            Double(steps) * cost.secondsPerStep + Double(evaluations) * cost.secondsPerEvaluation
+            finished ?? cost.secondsToStart + Double(steps) * cost.secondsPerStep
+                + Double(evaluations) * cost.secondsPerEvaluation
         }
     }
 
@@ -35,11 +40,16 @@ package struct SweepEstimate: Sendable, Equatable {
         let hasSizes = rows.contains { $0.model != nil }
         var table = TextTable(
             (hasSizes ? ["model"] : [])
-                + ["batch", "runs", "steps", "ms a step", "evaluations", "s each", "a run"],
+                + [
+                    "batch", "runs", "start", "steps", "ms a step", "evaluations", "s each",
+                    "a run",
+                ],
             leftColumns: hasSizes ? 1 : 0)
         for row in rows {
             let cells = [
-                "\(row.batch)", "\(row.runs)", Format.count(row.steps),
+                "\(row.batch)", "\(row.runs)",
+                "\(Format.significant(row.cost.secondsToStart, digits: 2)) s",
+                Format.count(row.steps),
                 Format.significant(row.cost.secondsPerStep * 1000, digits: 3),
                 "\(row.evaluations)", Format.significant(row.cost.secondsPerEvaluation, digits: 2),
                 Format.duration(row.seconds),
@@ -47,7 +57,13 @@ package struct SweepEstimate: Sendable, Equatable {
             table.add((row.model.map { [$0] } ?? []) + cells)
         }
         let runs = rows.reduce(0) { $0 + $1.runs }
-        return table.lines.joined(separator: "\n")
+        let known = Set(rows.filter { $0.finished != nil }.map(\.batch)).sorted()
+        let source =
+            known.isEmpty
+            ? ""
+            : "\nThe duration of a run is that of the finished runs at B = "
+                + "\(Format.list(known.map(String.init)))."
+        return table.lines.joined(separator: "\n") + source
             + "\n\(Format.counted(runs, "run")) on \(Format.counted(groups, "group")): about "
             + "\(Format.duration(seconds, tenths: false)); more if a grid has to grow"
     }
@@ -72,9 +88,11 @@ extension SweepSession {
             """)
         warn(input)
         let schedule = try SweepSchedule(input.specification)
-        let results = try world.agree { () throws(Failure) in
-            resumes
-                ? try SweepLedger(folder, schedule: schedule, session: "").results() : []
+        let (results, trained) = try world.agree { () throws(Failure) in
+            guard resumes else { return ([PointResult](), [SweepVariant?: RunDurations]()) }
+            let ledger = SweepLedger(folder, schedule: schedule, session: "")
+            let results = try ledger.results()
+            return (results, try ledger.durationsOfModels(results))
         }
         var rows: [SweepEstimate.Row] = []
         let members = try input.specification.members
@@ -85,15 +103,19 @@ extension SweepSession {
             let recipe = try world.agree { () throws(Failure) in
                 try own.recipe(for: own.firstPoint(ofBatch: batch))
             }
+            let start = MonotonicClock.nanoseconds
             let training = try groupJob.prepare(recipe, dataPath: input.data.path)
-            let cost = try RunCost.measure(training, on: group, engine: engine)
+            let cost = try RunCost.measure(training, since: start, on: group, engine: engine)
+            let known = trained[member.variant]
             rows.append(
                 SweepEstimate.Row(
                     model: member.variant.map(input.specification.title), batch: batch,
                     runs: schedule.fewestRuns(
                         of: member.variant, batch: batch, after: results),
                     steps: training.plan.recipe.training.steps,
-                    evaluations: training.plan.recipe.evaluation.at.count, cost: cost))
+                    evaluations: training.plan.recipe.evaluation.at.count, cost: cost,
+                    // Runs on another layout take another time.
+                    finished: known?.groups == groups ? known?.seconds(ofBatch: batch) : nil))
         }
         return SweepEstimate(rows: rows, groups: groups)
     }

@@ -189,6 +189,11 @@ extension SweepSpecification {
     private func validate(_ table: SpecificationTable) throws(Failure) {
         try table.checkRising("batches", batches.map(Double.init), "a batch of 1 or more")
         try table.checkRising("learning_rates", learningRates, "a rate above 0")
+        for rate in learningRates where !OptimizerConfiguration.learningRates.contains(rate) {
+            throw table.badElement(
+                "\(rate)", of: "learning_rates",
+                "a rate from 1.2e-38 to 3.4e38, which fp32 can hold", remedy: "remove it")
+        }
         try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
         try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
         // Up to this limit, the products of these numbers and a context length do not overflow.

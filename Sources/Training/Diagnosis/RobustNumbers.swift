@@ -6,7 +6,7 @@ let deviationsPerMedianDeviation = 1.4826
 
 /// Returns the standard deviation estimated from the median absolute deviation, which a few
 /// outliers do not affect.
-func robustDeviation(_ values: [Double]) -> Double {
+package func robustDeviation(_ values: [Double]) -> Double {
     let middle = median(values)
     return deviationsPerMedianDeviation * median(values.map { abs($0 - middle) })
 }

@@ -115,7 +115,10 @@ package final class StepRunner {
     /// - Parameters:
     ///   - batchBytes: the memory of the batches.
     ///   - metricsBytes: the size of the log that a resume reads.
-    package func memory(batchBytes: Int, metricsBytes: Int = 0) throws(Failure) -> MemoryPlan {
+    ///   - copyBytes: the size of this rank's copy of the state, from which it writes checkpoints.
+    package func memory(
+        batchBytes: Int, metricsBytes: Int = 0, copyBytes: Int = 0
+    ) throws(Failure) -> MemoryPlan {
         let peerBytes = reducer.peerBytes
         // The log is read before the first step touches this memory.
         let untouched = reducer.bytes + model.activationBytes
@@ -132,6 +135,7 @@ package final class StepRunner {
             .init("activations", model.activationBytes),
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
             .init("batches", batchBytes),
+            .init("checkpoint copy", copyBytes),
             .init("trace", traceBytes),
             .init("log", log),
         ]

@@ -26,8 +26,12 @@ package final class Trainer {
     let evaluator: Evaluator
     private let metrics: MetricsWriter
     private let trace: Trace?
-    /// The evaluation with the lowest loss among steps with a checkpoint.
-    private var best: BestEvaluation?
+    /// The size in bytes of the copy of the state from which rank 0 writes checkpoints in the
+    /// background; 0 if they are written between steps.
+    private let copyBytes: Int
+    /// The reason that checkpoints are written between steps although the recipe requests
+    /// otherwise; nil if there is none.
+    package let copyNotice: String?
     /// The reason that the last due checkpoint was not written; nil if it was.
     private var defect: StateDefect?
 
@@ -52,9 +56,16 @@ package final class Trainer {
             windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
             run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates)
+        let needed = plan.copyBytes(elements: runner.model.layout.arena.count)
+        let planned = try runner.memory(
+            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
+        copyNotice = TrainingPlan.copyNotice(
+            copyBytes: needed, besides: planned.hostBytes,
+            machineBytes: Int(try communicator.broadcast([Int64(machineMemoryBytes)])[0]))
+        copyBytes = copyNotice == nil ? needed : 0
         checkpoints = try CheckpointKeeper(
             run: run, plan: plan, data: data, layout: runner.model.layout, shards: runner.shards,
-            communicator: communicator)
+            communicator: communicator, writesInBackground: copyBytes > 0)
     }
 
     /// Whether the run must end because too many consecutive steps had no finite loss or gradient.
@@ -70,7 +81,8 @@ package final class Trainer {
     /// Returns the memory that ranks will have resident. Collective: every rank must call this.
     package func memory() throws(Failure) -> MemoryPlan {
         try runner.memory(
-            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
+            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead,
+            copyBytes: communicator.rank == 0 ? copyBytes : 0)
     }
 
     /// Starts a new run with new parameters, which rank 0 initializes. Collective: every rank must
@@ -105,7 +117,7 @@ package final class Trainer {
             // Only the first rank has read the log.
             let step = try communicator.broadcast([Int64(found?.step ?? -1)])[0]
             let loss = try communicator.broadcast([found?.loss ?? 0])[0]
-            best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
+            checkpoints.best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
         }
         return state.step
     }
@@ -116,7 +128,10 @@ package final class Trainer {
     package func run() throws(Failure) -> TrainingOutcome {
         let steps = plan.recipe.training.steps
         metrics.begin(at: state.step)
-        defer { metrics.end() }
+        defer {
+            checkpoints.waitForThread()
+            metrics.end()
+        }
         var evaluation: Evaluation?
         var isStopping = false
         if state.step == 0, plan.recipe.evaluation.at.first == 0 { evaluation = try evaluate() }
@@ -124,20 +139,19 @@ package final class Trainer {
             let requests = try takeStep()
             let isLast = state.step == steps
             isStopping = isStopping || requests.contains(.stop)
-            let bestBefore = best
+            var best: BestEvaluation?
             if isLast || isEvaluationDue {
                 let measured = try evaluate()
                 evaluation = measured
-                noteBest(measured)
+                best = newBest(measured)
             }
             if isDue(plan.recipe.checkpoint.compareEvery) {
                 try checkpoints.compareParameters(of: state)
             }
-            let isBest = best != bestBefore
-            let isDue = isDue(plan.recipe.checkpoint.every) || !requests.isEmpty
-            if isLast || isBest || isStopping || isDue {
-                try checkpoint(isRequired: isLast || isStopping)
-                if isBest, checkpoints.savedStep != state.step { best = bestBefore }
+            let isDue =
+                isDue(plan.recipe.checkpoint.every) || requests.contains(.checkpoint)
+            if isLast || best != nil || isStopping || isDue {
+                try checkpoint(isRequired: isLast || isStopping, best: best)
             }
             // While the state has a defect, no checkpoint is saved, so the run cannot stop yet.
             if isStopping, !isLast, defect == nil { return .checkpointed(step: state.step) }
@@ -149,12 +163,15 @@ package final class Trainer {
         } else {
             last = try evaluator.run(model, parameters: state.evaluated)
         }
-        return .finished(last, best: best?.step)
+        return .finished(last, best: checkpoints.best?.step)
     }
 
-    private func noteBest(_ evaluation: Evaluation) {
-        guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return }
-        best = BestEvaluation(step: state.step, loss: evaluation.loss).better(than: best)
+    /// Returns the evaluation after the last step if it has the lowest loss and the recipe requests
+    /// the best checkpoint.
+    private func newBest(_ evaluation: Evaluation) -> BestEvaluation? {
+        guard plan.recipe.checkpoint.best, evaluation.loss.isFinite else { return nil }
+        let new = BestEvaluation(step: state.step, loss: evaluation.loss)
+        return new.better(than: checkpoints.expectedBest) == new ? new : nil
     }
 
     /// Checks that a run that took all its steps ended with finite numbers. Collective: every rank
@@ -203,6 +220,7 @@ package final class Trainer {
             record.stragglers.isEmpty ? [] : try communicator.gatherText(Communicator.hostName)
         metrics.record(record, hosts: hosts)
         trace?.warnIfFull(step: state.step)
+        if requests.contains(.checkpointWritten) { try checkpoints.finishPending() }
         try stopIfHopeless(loss: record.loss)
         return requests
     }
@@ -210,6 +228,7 @@ package final class Trainer {
     private func requestsOfThisRank() -> RankRequests {
         var requests: RankRequests = StopSignals.takeCheckpointRequest() ? .checkpoint : []
         if StopSignals.stopRequested { requests.formUnion([.checkpoint, .stop]) }
+        if checkpoints.hasNews { requests.insert(.checkpointWritten) }
         return requests
     }
 
@@ -222,17 +241,32 @@ package final class Trainer {
         try communicator.agree { () throws(Failure) -> Void in throw failure }
     }
 
-    /// Saves the state, unless it has a defect.
-    private func checkpoint(isRequired: Bool) throws(Failure) {
-        metrics.synchronize()
+    /// Saves the state, unless it has a defect or the log lacks lines that a resume would need.
+    private func checkpoint(isRequired: Bool, best: BestEvaluation?) throws(Failure) {
+        guard try logIsComplete(isRequired: isRequired) else { return }
         try note(.checkpoint) { () throws(Failure) in
+            try checkpoints.finishPending()
             let before = defect
             defect = try StateDefect.agreed(on: state, loss: lossAhead(), over: communicator)
             guard let defect else {
-                return try checkpoints.save(state, isRequired: isRequired, best: best?.step)
+                return try checkpoints.save(state, isRequired: isRequired, best: best)
             }
             if before == nil { metrics.warnOfMissingCheckpoint(step: state.step, defect) }
         }
+    }
+
+    /// Brings the log to the disk and returns whether it has all lines. Collective: every rank must
+    /// call this.
+    ///
+    /// - Throws: `Failure` (I/O) on all ranks if it lacks lines and `isRequired`, or if the disk may
+    ///   have lost lines.
+    private func logIsComplete(isRequired: Bool) throws(Failure) -> Bool {
+        let failure = try communicator.agree { () throws(Failure) -> Failure? in
+            let failure = try metrics.synchronize()
+            if isRequired, let failure { throw failure }
+            return failure
+        }
+        return try !communicator.isTrueOnAnyRank(failure != nil)
     }
 
     /// Returns the loss of the parameters on the first micro-batch of the next step.

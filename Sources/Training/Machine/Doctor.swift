@@ -43,6 +43,23 @@ package struct Doctor {
         return findings
     }
 
+    /// Returns the examination as JSON: versions, the facts of every rank in their order, and the
+    /// warnings.
+    package static func report(
+        _ ranks: [MachineFacts], threadLevel: String, runFolder: String?
+    ) -> JSONObject {
+        var report: JSONObject = [
+            "version": .string(version), "mpi": .string(MPIEnvironment.libraryVersion),
+            "thread_level": .string(threadLevel), "ranks": .array(ranks.map { .object($0.json) }),
+        ]
+        if let runFolder {
+            report["file_system"] = fileSystem(of: runFolder).map(JSONValue.string) ?? .null
+        }
+        report["warnings"] = .array(
+            warnings(ranks, runFolder: runFolder).map(JSONValue.string))
+        return report
+    }
+
     /// Returns warnings about problems that would slow a run down, change its results or make it
     /// fail. Each is a sentence with a remedy.
     package static func warnings(_ ranks: [MachineFacts], runFolder: String?) -> [String] {

@@ -76,7 +76,7 @@ extension MachineFacts: JSONReadable {
         networks = try json.read("networks")
     }
 
-    private var json: JSONObject {
+    var json: JSONObject {
         [
             "host": .string(host), "processors": .array(processors.map(JSONValue.integer)),
             "cores": .array(cores.map(JSONValue.integer)),

@@ -18,49 +18,68 @@ enum CheckpointCounter: String, CaseIterable {
 /// Rank 0 writes and reads the files, and all ranks learn whether it succeeded. Parameters are the
 /// same on all ranks. The optimizer's state may be sharded; it is then sent between rank 0 and its
 /// owners piece by piece. The files are the same in both cases.
+///
+/// A checkpoint that is written in the background is a copy of the state, which a thread of rank 0
+/// writes while the training continues. There is at most one at a time.
 final class CheckpointKeeper {
-    private let run: RunFolder
-    private let store: CheckpointStore
-    private let plan: TrainingPlan
-    private let data: TrainingData
-    private let layout: GPTLayout
-    private let communicator: Communicator
+    let run: RunFolder
+    let files: CheckpointFiles
+    let plan: TrainingPlan
+    let data: TrainingData
+    let layout: GPTLayout
+    let communicator: Communicator
     /// The transfer of the optimizer's shards; nil if every rank has the whole state.
-    private let transfer: ShardTransfer?
-    private let logger = Logger(label: "lockstep")
+    let transfer: ShardTransfer?
+    let logger = Logger(label: "lockstep")
+    private let writesInBackground: Bool
     /// The step of the last checkpoint that was saved or loaded.
-    private(set) var savedStep: Int?
+    var savedStep: Int?
+    /// The evaluation with the lowest loss among steps with a checkpoint.
+    var best: BestEvaluation?
+    /// The checkpoint that is being written in the background.
+    private var pending: Pending?
+    /// The memory of copies on rank 0; nil before the first.
+    private var copy: StateCopy?
     private var lost = LostCheckpoints()
-
-    /// The file with the parameters, whose tensors are named as in Hugging Face's Transformers.
-    static let parametersFile = "model.safetensors"
-    private static let optimizerFile = "optimizer.safetensors"
-    /// The file with the model's shape, for Hugging Face's Transformers.
-    private static let configurationFile = "config.json"
-    /// The file with the average of the parameters, if the recipe requests one.
-    private static let averageFile = "average.safetensors"
 
     /// The key of the run's recipe in the manifest's `extra`.
     static let recipeKey = "recipe"
 
+    /// A checkpoint whose outcome the ranks do not know yet.
+    private struct Pending {
+        let step: Int
+        /// The evaluation that becomes the best if the checkpoint is written; nil for none.
+        let best: BestEvaluation?
+        /// The writing on rank 0; nil on the other ranks.
+        let task: BackgroundTask<SaveResult>?
+    }
+
     /// Returns the name of the file with the parameters that evaluations use.
     static func evaluatedFile(of recipe: Recipe) -> String {
-        recipe.training.averagingPower == nil ? parametersFile : averageFile
+        recipe.training.averagingPower == nil
+            ? CheckpointFiles.parameters : CheckpointFiles.average
     }
 
     /// Opens the store of a run's checkpoints. Collective: every rank must call this.
     ///
-    /// - Parameter shards: the ranges of the arena that each rank updates, by rank.
+    /// - Parameters:
+    ///   - shards: the ranges of the arena that each rank updates, by rank.
+    ///   - writesInBackground: whether checkpoints that the run does not end with are written in
+    ///     the background, the same on all ranks.
     init(
         run: RunFolder, plan: TrainingPlan, data: TrainingData, layout: GPTLayout,
-        shards: [[Range<Int>]], communicator: Communicator
+        shards: [[Range<Int>]], communicator: Communicator, writesInBackground: Bool = false
     ) throws(Failure) {
         self.run = run
-        store = try run.checkpointStore(keep: plan.recipe.checkpoint.keep)
+        files = try CheckpointFiles(
+            run: run, keep: plan.recipe.checkpoint.keep, layout: layout.arena,
+            configuration: plan.recipe.model.huggingFaceConfiguration(
+                endOfText: data.tokenizer?.endOfText))
         self.plan = plan
         self.data = data
         self.layout = layout
         self.communicator = communicator
+        self.writesInBackground = writesInBackground
         transfer =
             plan.recipe.optimizer.sharded && communicator.size > 1
             ? try ShardTransfer(shards: shards, communicator: communicator) : nil
@@ -86,37 +105,96 @@ final class CheckpointKeeper {
         return hash
     }
 
-    func steps() throws(Failure) -> Set<Int> { Set(try store.candidates().map(\.step)) }
+    func steps() throws(Failure) -> Set<Int> { Set(try files.store.candidates().map(\.step)) }
 
     /// Returns the step of the newest good checkpoint; nil if there is none. Collective: every rank
     /// must call this.
     func newestGoodStep() throws(Failure) -> Int? {
+        try finishPending()
         let own = try communicator.onFirstRank { () throws(Failure) -> Int in
-            try store.newestGood()?.step ?? -1
+            try files.store.newestGood()?.step ?? -1
         }
         let step = try communicator.allReduce(Int64(own ?? -1), .maximum)
         return step < 0 ? nil : Int(step)
     }
 
+    // MARK: - Saving
+
     /// Saves the state after its step. Collective: every rank must call this.
     ///
     /// If the disk is full or fails, the run warns once, loses this checkpoint and continues with
-    /// the earlier ones, unless the checkpoint `isRequired` because the run ends with it.
+    /// the earlier ones, unless the checkpoint `isRequired` because the run ends with it. Such a
+    /// checkpoint is complete when this returns. Others may be written in the background; their
+    /// failures appear in `finishPending`, which must be called before the next `save`.
     ///
-    /// - Parameter best: the step whose checkpoint is never removed; nil for none.
+    /// - Parameter evaluation: the evaluation that becomes the best with this checkpoint; nil for
+    ///   none.
     /// - Throws: `Failure` (I/O) on all ranks if a required checkpoint could not be written.
-    func save(_ state: TrainingState, isRequired: Bool, best: Int?) throws(Failure) {
+    func save(
+        _ state: TrainingState, isRequired: Bool, best evaluation: BestEvaluation?
+    ) throws(Failure) {
+        precondition(pending == nil, "the checkpoint before this one must be settled")
         guard savedStep != state.step else { return }
-        let parameterHash = try compareParameters(of: state)
-        do throws(Failure) {
+        let manifest = manifest(of: state, try compareParameters(of: state))
+        let kept = (evaluation ?? best)?.step
+        guard writesInBackground, !isRequired else {
             // Ranks send their shards while rank 0 writes, so they can agree only afterward.
-            let outcome = try writeTogether(state, parameterHash, best: best)
-            try communicator.agree { () throws(Failure) in try outcome.get() }
-            savedStep = state.step
+            let outcome = try writeTogether(state, manifest, best: kept)
+            return try settle(
+                outcome, step: state.step, best: evaluation, isRequired: isRequired)
+        }
+        var task: BackgroundTask<SaveResult>?
+        if let copy = try copyTogether(state) {
+            task = BackgroundTask(named: "checkpoint") { [files] () throws(Failure) in
+                try files.save(copy.tensors, manifest: manifest, best: kept)
+            }
+        }
+        pending = Pending(step: state.step, best: evaluation, task: task)
+    }
+
+    /// The best evaluation if the checkpoint that is being written succeeds.
+    var expectedBest: BestEvaluation? { pending?.best ?? best }
+
+    /// Whether this rank has written a checkpoint in the background whose outcome the ranks do not
+    /// know yet.
+    var hasNews: Bool { pending?.task?.hasEnded == true }
+
+    /// Waits for the checkpoint that is written in the background, if there is one, and settles its
+    /// outcome. Collective: every rank must call this.
+    ///
+    /// - Throws: `Failure` on all ranks if it could not be written for another reason than the disk.
+    func finishPending() throws(Failure) {
+        guard let pending else { return }
+        self.pending = nil
+        let outcome = pending.task.map { task in
+            RankActivity.during(.writingCheckpoint) { task.wait() }
+        }
+        try settle(outcome, step: pending.step, best: pending.best, isRequired: false)
+    }
+
+    /// Waits for the thread that writes a checkpoint, which must not outlive the run.
+    func waitForThread() {
+        guard let task = pending?.task else { return }
+        RankActivity.during(.writingCheckpoint) { _ = task.wait() }
+    }
+
+    /// Makes the outcome of a checkpoint known on all ranks. Collective: every rank must call this.
+    ///
+    /// - Parameter outcome: the outcome on rank 0; nil on the other ranks.
+    private func settle(
+        _ outcome: Result<SaveResult, Failure>?, step: Int, best evaluation: BestEvaluation?,
+        isRequired: Bool
+    ) throws(Failure) {
+        do throws(Failure) {
+            let result = try communicator.agree { () throws(Failure) in try outcome?.get() }
+            savedStep = step
+            if let evaluation { best = evaluation }
+            for warning in result?.warnings ?? [] { logger.warning("\(warning.sentence)") }
+            if let result { logger.info("checkpoint \(result.checkpoint.folder)") }
             warn(lost.recover())
         } catch {
             if isRequired || error.code != .inputOutput { throw error }
-            warn(lost.add(state.step, because: error))
+            warn(lost.add(step, because: error))
         }
     }
 
@@ -124,57 +202,46 @@ final class CheckpointKeeper {
         if let warning, communicator.rank == 0 { logger.warning("\(warning)") }
     }
 
-    /// Writes a checkpoint on rank 0, to which the other ranks send their shards.
+    /// Copies the state into rank 0's memory, to which the other ranks send their shards.
     ///
-    /// - Returns: whether rank 0 could write; success on the other ranks.
+    /// - Returns: the copy on rank 0; nil on the other ranks.
     /// - Throws: `Failure` if MPI reports an error.
-    private func writeTogether(
-        _ state: TrainingState, _ parameterHash: String, best: Int?
-    ) throws(Failure) -> Result<Void, Failure> {
+    private func copyTogether(_ state: TrainingState) throws(Failure) -> StateCopy? {
         guard communicator.rank == 0 else {
             try transfer?.serve(state.optimizer.states.map(\.buffer))
-            return .success(())
+            return nil
         }
-        let outcome = Result { () throws(Failure) in
-            try RankActivity.during(.writingCheckpoint) { () throws(Failure) in
-                try write(state, parameterHash, best: best)
-            }
-        }
+        let copy = self.copy ?? StateCopy(of: state, layout: layout.arena)
+        self.copy = copy
+        try copy.fill(from: state, by: transfer)
         try transfer?.endServing()
-        return outcome
+        return copy
     }
 
-    private func write(
-        _ state: TrainingState, _ parameterHash: String, best: Int?
-    ) throws(Failure) {
-        guard run.holdsRun else {
-            throw .file(
-                .inputOutput, run.path, "was moved or removed during training",
-                remedy: "keep the folder in place while a run is training")
-        }
-        func model(_ name: String, _ values: Buffer<Float>) -> CheckpointFile {
-            let tensors = TensorSource.all(of: layout.arena, in: values)
-            return CheckpointFile(name: name, .tensors(tensors, metadata: ["format": "pt"]))
+    /// Writes a checkpoint on rank 0, to which the other ranks send their shards.
+    ///
+    /// - Returns: the outcome on rank 0; nil on the other ranks.
+    /// - Throws: `Failure` if MPI reports an error.
+    private func writeTogether(
+        _ state: TrainingState, _ manifest: Manifest, best: Int?
+    ) throws(Failure) -> Result<SaveResult, Failure>? {
+        guard communicator.rank == 0 else {
+            try transfer?.serve(state.optimizer.states.map(\.buffer))
+            return nil
         }
         let moments = state.optimizer.states.indices.flatMap { index in
             layout.arena.tensors.map { source(of: $0, inState: index, state) }
         }
-        var files = [
-            model(Self.parametersFile, state.parameters.values),
-            CheckpointFile(name: Self.optimizerFile, .tensors(moments)),
-            CheckpointFile(
-                name: Self.configurationFile,
-                .text(
-                    plan.recipe.model.huggingFaceConfiguration(
-                        endOfText: data.tokenizer?.endOfText))),
-        ]
-        if let average = state.average {
-            files.append(model(Self.averageFile, average.parameters.values))
+        let tensors = CheckpointTensors(
+            parameters: state.parameters.values, average: state.average?.parameters.values,
+            moments: moments)
+        let outcome = Result { () throws(Failure) in
+            try RankActivity.during(.writingCheckpoint) { () throws(Failure) in
+                try files.save(tensors, manifest: manifest, best: best)
+            }
         }
-        let result = try store.save(
-            files, manifest: manifest(of: state, parameterHash), alwaysKeeping: best)
-        for warning in result.warnings { logger.warning("\(warning.sentence)") }
-        logger.info("checkpoint \(result.checkpoint.folder)")
+        try transfer?.endServing()
+        return outcome
     }
 
     /// Returns a tensor's part of one of the optimizer's states, such as its first moments.
@@ -182,7 +249,7 @@ final class CheckpointKeeper {
         of tensor: NamedTensor, inState index: Int, _ state: TrainingState
     ) -> TensorSource {
         let states = state.optimizer.states
-        let name = "\(states[index].name).\(tensor.name)"
+        let name = CheckpointFiles.name(tensor, inState: states[index].name)
         guard let transfer else {
             return TensorSource(
                 name: name, shape: tensor.shape, base: states[index].buffer.base + tensor.offset)
@@ -208,171 +275,5 @@ final class CheckpointKeeper {
                 CheckpointCounter.skippedStepsInARow.rawValue: "\(state.nonFinite.skippedInARow)",
                 Self.recipeKey: plan.recipe.toml,
             ])
-    }
-
-    /// Loads a checkpoint; returns false if none was ever written. Collective: every rank must call
-    /// this.
-    ///
-    /// If the newest is chosen, warns of each checkpoint that cannot be used, with the reason, and
-    /// tries an earlier one.
-    ///
-    /// - Parameter isResuming: whether this run is resumed, which requires the same data and lanes;
-    ///   otherwise a new training starts from the run's parameters and moments.
-    /// - Throws: `Failure` (missing input) if no checkpoint is whole or there is none of the chosen
-    ///   step; (bad data) if the chosen one is damaged, or was saved with other data or another
-    ///   recipe.
-    func load(
-        into state: TrainingState, _ choice: CheckpointChoice = .newest, isResuming: Bool = true
-    ) throws(Failure) -> Bool {
-        let found = try communicator.agree { () throws(Failure) -> Checkpoint? in
-            guard communicator.rank == 0, try !store.candidates().isEmpty else { return nil }
-            return try RankActivity.during(.readingCheckpoint) { () throws(Failure) in
-                try read(into: state, choice, isResuming: isResuming)
-            }
-        }
-        let counters = try communicator.agree { () throws(Failure) -> [Int64] in
-            try self.counters(of: found)
-        }
-        let shared = try communicator.broadcast(counters)
-        guard shared[0] >= 0 else { return false }
-        state.step = Int(shared[0])
-        state.optimizer.resume(after: Int(shared[1]))
-        state.nonFinite.skipped = Int(shared[2])
-        state.nonFinite.skippedInARow = Int(shared[3])
-        savedStep = state.step
-        try state.sendParameters()
-        if let transfer {
-            try scatterMoments(of: found, into: state, by: transfer)
-        } else {
-            for piece in state.optimizer.states { try communicator.broadcast(piece.buffer.bytes) }
-        }
-        if let average = state.average?.parameters {
-            try communicator.broadcast(average.values.bytes)
-            average.round(0..<average.values.count)
-        }
-        return true
-    }
-
-    /// Finds the newest good checkpoint on rank 0, and warns of newer ones.
-    private func newest(isResuming: Bool) throws(Failure) -> Checkpoint {
-        let newest = try store.candidates().first?.step ?? 0
-        let found = try store.newestGood { step, reason in
-            logger.warning(
-                """
-                the checkpoint of step \(step) is rejected, trying an earlier one: \
-                \(reason.sentence)
-                """)
-        }
-        if let found, found.step < newest, isResuming {
-            logger.warning(
-                """
-                the newest checkpoint, of step \(newest), cannot be used, so the \
-                \(Format.counted(newest - found.step, "step")) after step \(found.step) \
-                \(newest - found.step == 1 ? "is" : "are") trained again
-                """)
-        }
-        guard let found else {
-            throw isResuming
-                ? run.noWholeCheckpoint(
-                    remedy: "give --out another folder and train from the start")
-                : run.noWholeCheckpoint()
-        }
-        return found
-    }
-
-    /// Finds the checkpoint on rank 0, verifies it completely, and fills the state except for
-    /// sharded moments.
-    private func read(
-        into state: TrainingState, _ choice: CheckpointChoice, isResuming: Bool
-    ) throws(Failure) -> Checkpoint {
-        let found =
-            try choice == .newest ? newest(isResuming: isResuming) : run.checkpoint(choice)
-        if isResuming {
-            try check(found.manifest, of: found.folder)
-            try run.warnOfDivergence(after: found.step)
-        }
-        let parameters = try found.open(Self.parametersFile)
-        try parameters.copy(layout.arena, into: state.parameters.values)
-        if let average = state.average {
-            try found.open(Self.averageFile).copy(layout.arena, into: average.parameters.values)
-        }
-        let moments = try found.open(Self.optimizerFile)
-        for piece in state.optimizer.states {
-            for tensor in layout.arena.tensors {
-                let name = "\(piece.name).\(tensor.name)"
-                if transfer == nil {
-                    try moments.copy(
-                        name, shape: tensor.shape, into: piece.buffer.base + tensor.offset)
-                } else {
-                    _ = try moments.tensor(name, shape: tensor.shape)
-                }
-            }
-        }
-        guard layout.arena.hash(of: state.parameters.values) == found.manifest.parameterHash else {
-            throw .file(
-                .badData, found.folder, "has parameters that do not match the hash in its manifest",
-                remedy: "remove this checkpoint and resume from an earlier one")
-        }
-        return found
-    }
-
-    /// Returns the step, the optimizer's step and the guard's two counters; the step is -1 if there
-    /// is no checkpoint.
-    ///
-    /// - Throws: `Failure` (bad data) if the manifest lacks one of them.
-    private func counters(of checkpoint: Checkpoint?) throws(Failure) -> [Int64] {
-        guard let checkpoint else { return [-1] + CheckpointCounter.allCases.map { _ in 0 } }
-        let counters = try CheckpointCounter.allCases.map { (counter) throws(Failure) -> Int64 in
-            guard let value = checkpoint.manifest.extra[counter.rawValue].flatMap({ Int64($0) })
-            else {
-                throw .file(
-                    .badData, checkpoint.folder, "has a manifest without \(counter.rawValue)",
-                    remedy: "remove this checkpoint and resume from an earlier one")
-            }
-            return value
-        }
-        return [Int64(checkpoint.step)] + counters
-    }
-
-    /// Sends each rank its shard of the moments, from the file that rank 0 has checked. Collective:
-    /// every rank must call this.
-    private func scatterMoments(
-        of checkpoint: Checkpoint?, into state: TrainingState, by transfer: ShardTransfer
-    ) throws(Failure) {
-        guard let checkpoint else {
-            for piece in state.optimizer.states {
-                for tensor in layout.arena.tensors {
-                    try transfer.scatter(tensor.range, from: nil, into: piece.buffer)
-                }
-            }
-            return
-        }
-        let moments = try checkpoint.open(Self.optimizerFile)
-        for piece in state.optimizer.states {
-            for tensor in layout.arena.tensors {
-                let stored = try moments.tensor("\(piece.name).\(tensor.name)", shape: tensor.shape)
-                try moments.withBytes(of: stored) { (bytes) throws(Failure) in
-                    try transfer.scatter(tensor.range, from: bytes.baseAddress, into: piece.buffer)
-                }
-            }
-        }
-    }
-
-    private func check(_ manifest: Manifest, of folder: String) throws(Failure) {
-        guard manifest.dataFingerprint == data.fingerprint else {
-            throw .file(
-                .badData, folder, "was trained on other data than \(data.path)",
-                remedy: "give --data the folder that the run was started with")
-        }
-        let cursor = manifest.step.multipliedReportingOverflow(by: plan.lanes.globalBatch)
-        guard manifest.lanes == plan.lanes.laneCount,
-            manifest.sampleCursor == cursor.partialValue, !cursor.overflow
-        else {
-            throw .file(
-                .badData, folder,
-                "was saved with \(manifest.lanes) lanes at sample \(manifest.sampleCursor), which "
-                    + "does not match this recipe",
-                remedy: "resume with the recipe in the run's folder")
-        }
     }
 }

@@ -12,6 +12,8 @@ final class MetricsWriter {
     private let plan: TrainingPlan
     private let job: Job
     private var log: MetricsLog?
+    /// Whether the last line could not be written.
+    private var linesWait = false
     private var progress: ProgressLine?
     private var validationLoss: Double?
     private var noise = NoiseScaleWindow()
@@ -131,14 +133,11 @@ final class MetricsWriter {
     }
 
     /// Writes the log to the disk, so that it is never behind a checkpoint.
-    func synchronize() {
-        do throws(Failure) {
-            try RankActivity.during(.writingMetrics) { () throws(Failure) in
-                try log?.synchronize()
-            }
-        } catch {
-            logger.warning("metrics may be lost if the machine fails: \(error.sentence)")
-        }
+    ///
+    /// - Returns: the failure because of which lines wait in memory; nil if all are on the disk.
+    /// - Throws: `.inputOutput` if the disk may have lost lines that were written.
+    func synchronize() throws(Failure) -> Failure? {
+        try RankActivity.during(.writingMetrics) { () throws(Failure) in try log?.synchronize() }
     }
 
     private static func details(_ scale: NoiseScale?) -> [String] {
@@ -164,9 +163,21 @@ final class MetricsWriter {
         number.isNaN ? "not a number" : Format.significant(number, digits: 6)
     }
 
+    /// Appends a line; warns of the first one that must wait in memory.
     private func append(_ line: JSONObject) {
-        if let failure = log?.append(line) {
-            logger.warning("metrics are being lost: \(failure.sentence)")
+        do throws(Failure) {
+            try log?.append(line)
+            if linesWait { logger.warning("metrics are written again, and none was lost") }
+            linesWait = false
+        } catch {
+            if !linesWait {
+                logger.warning(
+                    """
+                    metrics wait in memory, and no checkpoint is written until they are on the disk: \
+                    \(error.sentence)
+                    """)
+            }
+            linesWait = true
         }
     }
 }

@@ -60,7 +60,7 @@ package struct RunCheckpoints: Sendable {
     package func copy(
         _ tensor: NamedTensor, of index: Int, into destination: Buffer<Float>
     ) throws(Failure) {
-        try checkpoints[index].open(CheckpointKeeper.parametersFile)
+        try checkpoints[index].open(CheckpointFiles.parameters)
             .copy(tensor.name, shape: tensor.shape, into: destination.base)
     }
 
@@ -69,7 +69,7 @@ package struct RunCheckpoints: Sendable {
     /// - Throws: the same as `copy`.
     package func parameters(of index: Int) throws(Failure) -> Buffer<Float> {
         let parameters = Buffer<Float>(count: layout.arena.count)
-        try checkpoints[index].open(CheckpointKeeper.parametersFile)
+        try checkpoints[index].open(CheckpointFiles.parameters)
             .copy(layout.arena, into: parameters)
         return parameters
     }

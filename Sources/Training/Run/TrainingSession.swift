@@ -145,6 +145,9 @@ package struct TrainingSession {
                 "started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
         if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
+        if let notice = trainer.copyNotice {
+            job.announce("checkpoints are written between steps, because \(notice)")
+        }
         if let notice = trainer.runner.reductionNotice {
             job.warn("ranks of one host exchange messages instead of sharing memory: \(notice)")
         }

@@ -39,7 +39,7 @@ package struct Analysis: Sendable, Equatable {
             DesignAnalysis($0, points: points, baseBatch: base, settings: settings)
         }
         for index in analyses.indices.dropFirst()
-        where analyses[index].targets == analyses[0].targets {
+        where !analyses[0].targets.isEmpty && analyses[index].targets == analyses[0].targets {
             analyses[index].repeatsTargets = true
         }
         self.designs = analyses

@@ -190,9 +190,12 @@ package struct BatchOptimum: Sendable, Equatable {
 
     /// The runs that would show a valley inside the window: rates between those of the grid, or
     /// another seed if the grid is fine enough.
-    private var runsWithin: DecidingRuns {
+    private var runsWithin: DecidingRuns { runsNextToBest ?? .seeds(1, batches: [batch]) }
+
+    /// The runs that show the valley's form next to the best rate, or nil if the grid is fine enough.
+    var runsNextToBest: DecidingRuns? {
         let rates = grid.between
-        return rates.isEmpty ? .seeds(1, batches: [batch]) : .rates(rates, batch: batch)
+        return rates.isEmpty ? nil : .rates(rates, batch: batch)
     }
 
     /// Returns the number of seeds at the rate of the grid that is nearest to ln(rate), or at the

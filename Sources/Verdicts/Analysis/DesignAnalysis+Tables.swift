@@ -99,7 +99,14 @@ extension DesignAnalysis {
             ? "The law of the best rates is undecided between \(Format.list(names))"
             : "The best rates may follow \(names[0]), but this is undecided"
         let missing = max(1, ModelComparison.fewestBatches - models.batches.count)
-        return open + "; train at least \(Format.counted(missing, "more batch", "more batches"))."
+        let more = "train at least \(Format.counted(missing, "more batch", "more batches"))."
+        // The free power is too costly to be judged by the criterion, but it excludes the law.
+        guard !best.law.isExcluded(by: exponent.exponent) || names.count > 1 else {
+            return
+                "Of these laws, \(names[0]) is the nearest, but the exponent's interval excludes it; "
+                + more
+        }
+        return "\(open); \(more)"
     }
 
     /// A sentence about the laws for which the batches are too few, or nil if there are none.

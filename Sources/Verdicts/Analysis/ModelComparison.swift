@@ -68,9 +68,7 @@ package struct ModelComparison: Sendable, Equatable {
     /// substantial support (Burnham & Anderson 2004). The free power is among them if the
     /// exponent's interval excludes the exponent of the best law.
     func rivals(of best: RateModel, exponent: Estimate?) -> [RateModel] {
-        let interval = exponent?.interval?.widened(by: 1e-9)
-        let isExcluded =
-            best.law.exponent.flatMap { own in interval.map { !$0.contains(own) } } ?? false
+        let isExcluded = best.law.isExcluded(by: exponent)
         return models.filter { model in
             guard let delta = model.delta, model.law != best.law else { return false }
             return delta < 2 || isExcluded && model.law == .power

@@ -6,8 +6,9 @@ import Support
 ///
 /// In a sweep, they are the runs that resuming it trains first, as its planner chooses them
 /// (`init(_:durations:instruction:)`). For other runs, rates that the grids lack come first. Once
-/// every batch that matters has a best rate, more seeds decide, and a simulation estimates their
-/// number.
+/// every batch that matters has a best rate, more rates next to it decide if the valley's form is
+/// the greatest error, which more seeds do not reduce. Otherwise more seeds decide, and a simulation
+/// estimates their number. If they would not, more rates are worth trying, too.
 package struct NextRuns: Sendable, Equatable {
     /// The runs, in the order in which to train them.
     package let parts: [DecidingRuns]
@@ -43,9 +44,8 @@ package struct NextRuns: Sendable, Equatable {
     private static let leastGain = 0.05
     /// The mean probability from which more seeds are worth training.
     private static let leastUseful = 0.25
-    /// The largest number of additional seeds that is advised at once. The simulated probabilities
-    /// are cautious: in planted sweeps, 5 more seeds settled most verdicts for which 34 or 55 seemed
-    /// necessary.
+    /// The largest number of additional seeds that is advised at once, because a few seeds already
+    /// show much better how many are needed.
     private static let largestStep = 5
     /// The number of seeds below which more are worth trying, however little they promise.
     private static let fewSeeds = 10
@@ -89,6 +89,14 @@ package struct NextRuns: Sendable, Equatable {
             self.init([], optima, costs: costs)
             return
         }
+        let between = optima.filter { batches.contains($0.batch) }.compactMap(\.runsNextToBest)
+        let unknown = between.filter { part in
+            if case .rates(_, let batch) = part { valley.isFormUnknown(at: batch) } else { false }
+        }
+        guard unknown.isEmpty else {
+            self.init(unknown, optima, costs: costs)
+            return
+        }
         let rules = open.map(\.name)
         func decisions(_ count: Int) -> [Decision] {
             let shares = simulation.probabilities(ofDecisionWith: count)
@@ -100,7 +108,7 @@ package struct NextRuns: Sendable, Equatable {
             if mean > best.mean + Self.leastGain { best = (count, mean) }
         }
         guard best.mean >= Self.leastUseful || fewest < Self.fewSeeds && best.mean > 0 else {
-            self.init([], optima, costs: costs)
+            self.init(between, optima, costs: costs)
             return
         }
         let step = min(best.count, Self.largestStep)
@@ -117,8 +125,8 @@ package struct NextRuns: Sendable, Equatable {
         seconds = costs.seconds(sets)
         self.probabilities = probabilities
         reasonForNone =
-            "more seeds are not expected to decide; a larger tolerance would, and rates between "
-            + "the known ones may"
+            "neither more seeds nor rates between the known ones are expected to decide; a larger "
+            + "tolerance would"
     }
 
     /// Creates the next runs of a sweep from those that its planner chooses; none if no further run
@@ -129,7 +137,7 @@ package struct NextRuns: Sendable, Equatable {
         sets = RunSet.sets(of: runs)
         parts = RunSet.grouped(sets).map { .runs($0) }
         seconds = durations.seconds(sets)
-        secondsOnLayout = durations.secondsOnLayout(sets)
+        secondsOnLayout = durations.secondsOnLayout(runs)
         probabilities = []
         reasonForNone = "no further run is expected to decide; a larger tolerance would"
         self.instruction = instruction

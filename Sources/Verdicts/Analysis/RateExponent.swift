@@ -44,7 +44,7 @@ package struct RateExponent: Sendable, Equatable {
     private let isPartial: Bool
 
     /// The probability below which a power law does not fit.
-    private static let leastProbability = 0.01
+    static let leastProbability = 0.01
     /// The least number of batches that can test a power law.
     private static let fewestBatches = 3
     /// The exponents of the common rules.

@@ -19,6 +19,12 @@ package enum RateLaw: String, Sendable, Equatable, CaseIterable {
     /// 2024, for Adam).
     case surge
 
+    /// Returns whether the interval of an exponent excludes that of the law, if the law fixes it.
+    func isExcluded(by exponent: Estimate?) -> Bool {
+        guard let own = self.exponent, let interval = exponent?.interval else { return false }
+        return !interval.widened(by: 1e-9).contains(own)
+    }
+
     /// The exponent of a law that fixes it, or nil for a law whose exponent is fitted or depends on
     /// the batch.
     var exponent: Double? {

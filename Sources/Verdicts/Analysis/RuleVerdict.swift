@@ -163,6 +163,14 @@ package struct RuleVerdict: Sendable, Equatable {
     /// Returns the verdict at a batch in a word, or "-" if there is none.
     package func word(atBatch batch: Int) -> String { judgments[batch]?.rawValue ?? "-" }
 
+    /// Returns whether a batch is the base batch and nothing is tested there, because a rule changes
+    /// nothing. Without a best rate there, the verdict is undecided.
+    package func startsFrom(_ batch: Int) -> Bool {
+        let judgment = judgments[batch]
+        return batch == baseBatch && basis != .fittedConstant
+            && (judgment == nil || judgment == .holds)
+    }
+
     /// The verdict in one sentence.
     package var sentence: String {
         guard isJudged else {

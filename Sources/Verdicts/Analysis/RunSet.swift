@@ -14,6 +14,15 @@ package struct RunSet: Sendable, Equatable {
     /// The number of runs.
     package var count: Int { batches.count * max(1, rates.count) * max(1, seeds.count) }
 
+    /// The runs by batch, rate and seed.
+    package var runs: [PlannedRun] {
+        batches.flatMap { batch in
+            rates.flatMap { rate in
+                seeds.map { PlannedRun(batch: batch, learningRate: rate, seed: $0) }
+            }
+        }
+    }
+
     /// Returns the sets that together have exactly these runs, in the order of their first runs.
     package static func sets(of runs: [PlannedRun]) -> [RunSet] {
         var sets: [RunSet] = []

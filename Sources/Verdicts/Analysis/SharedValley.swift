@@ -15,6 +15,8 @@ struct SharedValley {
     /// The error in ln(best rate) of a batch that arises because the losses and the fits differ in
     /// form. It is the same for all seeds.
     let misfit: Double
+    /// The part of the variance `misfit` squared that noise may explain, and more runs reduce.
+    private let misfitNoise: Double
     /// The error in ln(best rate) that is the same for all batches, so it does not affect
     /// comparisons of batches.
     let shift: Double
@@ -104,7 +106,7 @@ struct SharedValley {
         else {
             (fits, batches, seedCounts) = ([], [], [])
             (seedVariance, misfit, shift, asymmetryErrors) = (nil, 0, 0, [])
-            formMisfit = 0
+            (misfitNoise, formMisfit) = (0, 0)
             (fitsPoorly, rateCount) = (false, 0)
             return
         }
@@ -132,7 +134,7 @@ struct SharedValley {
         rateCount = places.reduce(0) { $0 + losses[$1].rates(in: windows[$1].bounds).count }
         let noise = Self.noise(own, places.map { windows[$0].bounds })
         fitsPoorly = Self.fitsPoorly(main, noise)
-        (misfit, shift) = Self.misfit(main, alternatives)
+        (misfit, misfitNoise, shift) = Self.misfit(main, alternatives)
         formMisfit = Self.formMisfit(main, narrowFit)
         asymmetryErrors = main.asymmetryErrors
         seedVariance = Self.pooledVariance(main.deviations)
@@ -169,14 +171,14 @@ struct SharedValley {
     ///
     /// An alternative uses the same runs less efficiently, so noise alone makes its best rates
     /// differ. The variance of this difference is the difference of the variances (Hausman 1978),
-    /// and is subtracted.
+    /// and is subtracted. A rest that is no greater than this variance may itself be noise.
     private static func misfit(
         _ main: ValleyFit, _ alternatives: [ValleyFit]
-    ) -> (misfit: Double, shift: Double) {
-        guard !alternatives.isEmpty else { return (0, 0) }
+    ) -> (misfit: Double, noise: Double, shift: Double) {
+        guard !alternatives.isEmpty else { return (0, 0, 0) }
         let own = pooledVariance(main.deviations)?.variance ?? 0
         let seeds = Sample(main.deviations.map { Double($0.count) }).mean
-        var (squares, shifts) = ([Double](), [Double]())
+        var (squares, noises, shifts) = ([Double](), [Double](), [Double]())
         for fit in alternatives {
             let differences = zip(fit.logRates, main.logRates).map { $0 - $1 }
             // With forms of their own, one batch whose best rate an alternative misses moves only
@@ -188,10 +190,14 @@ struct SharedValley {
             // One batch whose best rate an alternative misses says nothing about the others.
             let typical = min(Sample(rest).mean, median(rest) / Self.medianOfSquares)
             squares.append(max(0, typical - noise))
+            noises.append(noise)
         }
         // A wrong form moves all best rates alike if they share it, and otherwise each by itself.
         let square = main.spread == .none ? Sample(squares).mean : squares.max() ?? 0
-        return (square.squareRoot(), Sample(shifts).mean.squareRoot())
+        return (
+            square.squareRoot(), min(square, Sample(noises).mean),
+            Sample(shifts).mean.squareRoot()
+        )
     }
 
     /// Returns how much ln(curvature) depends on the window if that is more than noise explains, and
@@ -250,9 +256,19 @@ struct SharedValley {
 
     /// Returns the part of the variance of a batch's ln(best rate) that more seeds with the same
     /// rates do not reduce.
-    func commonVariance(_ place: Int) -> Double {
+    ///
+    /// - Parameter formRatio: the factor by which more runs reduce the variances that noise in the
+    ///   valley's form causes.
+    func commonVariance(_ place: Int, formRatio: Double = 1) -> Double {
         let form = fits[0].formErrors[place]
-        return misfit * misfit + form * form
+        return misfit * misfit - misfitNoise + formRatio * (misfitNoise + form * form)
+    }
+
+    /// Returns whether the form of a batch's valley contributes more to the error of its best rate
+    /// than the differences between its seeds do.
+    func isFormUnknown(at batch: Int) -> Bool {
+        guard let place = place(of: batch), let variance = variance(place) else { return false }
+        return commonVariance(place) > variance / 2
     }
 
     /// Returns the loss above the best one at a distance in ln(rate) from the best rate, and the

@@ -44,7 +44,9 @@ package struct BatchCost: Sendable, Equatable {
     package let steps: Estimate?
     /// The number of tokens, with the mean and interval of `steps`.
     package let tokens: Estimate?
-    /// The training time, with a mean and an interval like those of `steps`; nil if it is unknown.
+    /// The time of the steps, each as long as a typical one of the batch (`RunDurations`); nil if it
+    /// is unknown. It has the mean and the interval of `steps`, so it does not depend on what else
+    /// the machine did during these runs.
     package let seconds: Estimate?
     /// The median over seeds of the gradient noise scale at the end of training, in sequences; nil
     /// if it is unknown.
@@ -55,8 +57,13 @@ package struct BatchCost: Sendable, Equatable {
 
     /// Measures the cost of a target loss.
     ///
-    /// - Parameter runs: the batch's runs at one rate of the grid, one for each seed.
-    init(batch: Int, rate: Double, runs: [TrainedPoint], target: Double, level: Double) {
+    /// - Parameters:
+    ///   - runs: the batch's runs at one rate of the grid, one for each seed.
+    ///   - secondsPerStep: the duration of a step, or nil if it is unknown.
+    init(
+        batch: Int, rate: Double, runs: [TrainedPoint], secondsPerStep: Double?, target: Double,
+        level: Double
+    ) {
         self.batch = batch
         self.rate = rate
         tokensPerStep = runs.lazy.compactMap(\.tokensPerStep).first
@@ -75,9 +82,7 @@ package struct BatchCost: Sendable, Equatable {
         let steps = Self.geometricMean(reached.map { $0.steps }, level: level)
         self.steps = steps
         tokens = size.map { size in steps.mapped { size * $0 } }
-        let times = reached.map { $0.steps * $0.run.secondsPerStep }
-        seconds =
-            times.allSatisfy { $0 > 0 } ? Self.geometricMean(times, level: level) : nil
+        seconds = secondsPerStep.map { duration in steps.mapped { duration * $0 } }
     }
 }
 
@@ -104,11 +109,14 @@ package struct TargetLoss: Sendable, Equatable {
 
     init(loss: Double, optima: [BatchOptimum], points: [TrainedPoint], level: Double) {
         self.loss = loss
+        let durations = RunDurations(points)
         costs = optima.compactMap { optimum in
             guard let rate = optimum.gridRate else { return nil }
             return BatchCost(
                 batch: optimum.batch, rate: rate,
-                runs: points.runs(batch: optimum.batch, rate: rate), target: loss, level: level)
+                runs: points.runs(batch: optimum.batch, rate: rate),
+                secondsPerStep: durations.secondsPerStep(ofBatch: optimum.batch), target: loss,
+                level: level)
         }
         criticalBatch = CriticalBatch(costs, level: level)
         let timed = costs.compactMap { cost in

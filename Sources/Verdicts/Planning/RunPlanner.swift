@@ -177,7 +177,7 @@ package struct RunPlanner: Sendable {
     }
 
     private func seedRuns(_ batch: Int, count: Int, _ state: State) -> [PlannedRun] {
-        let isFormUnknown = isFormUnknown(batch, state)
+        let isFormUnknown = state.valley?.isFormUnknown(at: batch) ?? false
         return order(after: state.seeds(batch), count: count).flatMap { seed in
             let rates = state.rates[batch]
             return ((rates?.usual ?? []) + (isFormUnknown ? rates?.between ?? [] : [])).map {
@@ -223,7 +223,7 @@ package struct RunPlanner: Sendable {
     ///
     /// - Parameter seeds: the number of seeds of each batch that get the rates.
     private func ratesBetween(_ places: Set<Int>, _ state: State, seeds: Int) -> [PlannedRun] {
-        places.sorted().filter { isFormUnknown($0, state) }.flatMap { batch in
+        places.sorted().filter { state.valley?.isFormUnknown(at: $0) ?? false }.flatMap { batch in
             runs(batch, state.rates[batch]?.between ?? [], state, seeds: seeds)
         }
     }
@@ -236,14 +236,5 @@ package struct RunPlanner: Sendable {
                 PlannedRun(batch: batch, learningRate: rate, seed: $0)
             }
         }
-    }
-
-    /// Returns whether the form of a batch's valley contributes more to the error of its best rate
-    /// than the differences between its seeds do.
-    private func isFormUnknown(_ batch: Int, _ state: State) -> Bool {
-        guard let valley = state.valley, let place = valley.place(of: batch),
-            let variance = valley.variance(place)
-        else { return false }
-        return valley.commonVariance(place) > variance / 2
     }
 }

@@ -33,7 +33,8 @@ package struct SizedRuns: Sendable {
                 diverged: !loss.isFinite, initialLoss: .infinity,
                 curve: loss.isFinite ? [CurvePoint(step: 1, tokens: 1, validationLoss: loss)] : [],
                 // The whole run is one step.
-                secondsPerStep: point.secondsPerStep * Double(point.curve.last?.step ?? 0))
+                secondsPerStep: point.secondsPerStep * Double(point.curve.last?.step ?? 0),
+                seconds: point.seconds)
         }
     }
 
@@ -178,6 +179,12 @@ package struct TransferAnalysis: Sendable, Equatable {
         [undecidedSentence, bestGuess, nextRunsSentence, exponentSentence].compactMap(\.self)
     }
 
+    /// Returns the verdict on a model in a word: "base" for the smallest one, where nothing is
+    /// tested, unless it has no best rate.
+    private func word(of model: SizedModel) -> String {
+        verdict.startsFrom(model.parameters) ? "base" : verdict.word(atBatch: model.parameters)
+    }
+
     /// The best rates and the regrets of the smallest model's rate.
     package var table: Table {
         var table = Table(
@@ -209,7 +216,7 @@ package struct TransferAnalysis: Sendable, Equatable {
                         best.map { rate($0.rate) } ?? "-",
                         best?.interval.map { "\(rate($0.lower)) to \(rate($0.upper))" } ?? "-",
                         best.map { Format.fixed($0.loss, decimals: 4) } ?? "-",
-                    ] + cells + [verdict.word(atBatch: model.parameters)]))
+                    ] + cells + [word(of: model)]))
         }
         return table
     }
