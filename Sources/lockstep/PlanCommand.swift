@@ -140,6 +140,12 @@ struct PlanCommand: OneProcessCommand {
             guard let value, !(value > 0 && value <= 1e18) else { continue }
             throw .option(option, value, "must be above 0 and at most 1e18", remedy: "try 1e9")
         }
+        if step != nil, let count = threads.threadsPerRank {
+            throw .option(
+                "--threads-per-rank", count,
+                "has no effect with --step, whose threads were measured",
+                remedy: "leave it out")
+        }
         guard criticalBatch != nil, runFolder != nil else { return }
         throw .option(
             "--critical-batch", "cannot be combined with --run, which also gives a batch",

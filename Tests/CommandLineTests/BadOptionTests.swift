@@ -60,6 +60,7 @@ extension CommandLineTests {
             ("plan RECIPE --network none", "--network none"),
             ("plan RECIPE --sequences-per-rank 0", "--sequences-per-rank 0"),
             ("plan RECIPE --tokens 0", "--tokens 0.0"),
+            ("plan RECIPE --step NEW --threads-per-rank 2", "--threads-per-rank 2"),
             ("plan RECIPE --critical-batch 2 --run NEW", "--critical-batch"),
             ("doctor --threads-per-rank 0", "--threads-per-rank 0"),
             ("bench step --steps 0", "--steps 0"),

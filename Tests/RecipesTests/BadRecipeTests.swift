@@ -103,7 +103,10 @@ import Testing
                 ["width = 21 and heads = 3 make heads of 7", "precision = \"fp32\""]
             ),
             ("[optimizer]\nname = \"adamv\"", ["\"adamv\"", "did you mean \"adam"]),
-            ("[optimizer]\nlearning_rate = -1e-3", ["learning_rate = -0.001", "above 0"]),
+            (
+                "[optimizer]\nlearning_rate = -1e-3",
+                ["learning_rate = -0.001", "from 1.2e-38 to 3.4e38"]
+            ),
             ("[optimizer]\nlearning_rate = nan", ["learning_rate = nan"]),
             ("[optimizer]\nlearning_rate = inf", ["learning_rate = inf"]),
             ("[optimizer]\nbetas = [0.9]", ["betas = [0.9]", "a list of two numbers"]),

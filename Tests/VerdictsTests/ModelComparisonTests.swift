@@ -90,8 +90,16 @@ extension RateModel {
             rateNoise: 0.01)
         let open = try #require(try few.analysis().lawSentence)
         #expect(
-            open.contains("undecided") && open.hasSuffix("; train at least 2 more batches."),
-            "\(open)")
+            open
+                == "Of these laws, square root is the nearest, but the exponent's interval excludes it; "
+                + "train at least 2 more batches.")
+        let noisy = PlantedSweep(
+            batches: [8, 16, 32, 64], bestRate: { 1e-3 * pow(Double($0) / 8, 0.3) },
+            rateNoise: 0.2)
+        let undecided = try #require(try noisy.analysis().lawSentence)
+        #expect(
+            undecided.contains("undecided")
+                && undecided.hasSuffix("; train at least 2 more batches."), "\(undecided)")
         let many = PlantedSweep(
             batches: [4, 8, 16, 32, 64, 128, 256, 512], rateNoise: 0.03)
         let settled = try #require(try many.analysis().lawSentence)

@@ -181,7 +181,7 @@ import Verdicts
             // 6 runs of 12 s and 6 of 24 s.
             (3.0, nil, "3 min 36 s if trained one at a time"),
             // Each group takes the next run when it is free, in the order of the runs.
-            (3.0, 4, "1 min 12 s on this layout"),
+            (3.0, 4, "1 min on this layout"),
             // No layout is faster than the longest run.
             (3.0, 64, "24 s on this layout"),
             (0.01, 2, "less than a second on this layout"),

@@ -74,7 +74,7 @@ extension ClusterPlan {
             sentences.append(
                 "More ranks pay up to \(Format.count(last.ranks)), the most that are planned.")
         }
-        sentences.append(criticalSentence)
+        if let criticalSentence { sentences.append(criticalSentence) }
         if let limit { sentences.append("No larger layout is possible: \(limit.sentence)") }
         if request.step.ranks != request.ranksPerHost {
             sentences.append(
@@ -85,11 +85,13 @@ extension ClusterPlan {
         return sentences
     }
 
-    private var criticalSentence: String {
+    /// The relation of the batches to the critical batch; nil if it is unknown and all are equal.
+    private var criticalSentence: String? {
         guard let critical = request.criticalBatch else {
-            return
-                "The critical batch is unknown, so every batch is assumed to need as many tokens; "
-                + "give --critical-batch or --run."
+            return request.sequencesPerRank == nil
+                ? nil
+                : "The critical batch is unknown, so every batch is assumed to need as many tokens; "
+                    + "give --critical-batch or --run."
         }
         let text = "the critical batch of \(Format.significant(critical, digits: 4)) sequences"
         guard let criticalRanks else {

@@ -102,9 +102,8 @@ extension DesignAnalysis {
         let more = "train at least \(Format.counted(missing, "more batch", "more batches"))."
         // The free power is too costly to be judged by the criterion, but it excludes the law.
         guard !best.law.isExcluded(by: exponent.exponent) || names.count > 1 else {
-            return
-                "Of these laws, \(names[0]) is the nearest, but the exponent's interval excludes it; "
-                + more
+            return "Of these laws, \(names[0]) is the nearest, but the exponent's interval "
+                + "excludes it; \(more)"
         }
         return "\(open); \(more)"
     }
