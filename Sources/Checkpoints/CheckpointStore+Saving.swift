@@ -44,10 +44,12 @@ extension CheckpointStore {
     /// - Parameters:
     ///   - manifest: the manifest, whose step names the folder; this function fills in its files.
     ///   - kept: the step of a checkpoint that is never removed, such as the best one.
+    ///   - pace: the pace of the work in the background; nil for full speed.
     /// - Throws: `.inputOutput` if writing fails, as on a full disk; `.configuration` if a valid
     ///   checkpoint of this step holds another state; `.bug` for invalid file names.
     package func save(
-        _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil
+        _ files: [CheckpointFile], manifest: Manifest, alwaysKeeping kept: Int? = nil,
+        pace: BackgroundPace? = nil
     ) throws(Failure) -> SaveResult {
         guard manifest.step >= 0 else {
             throw .defect("A checkpoint cannot be of step \(manifest.step)")
@@ -59,8 +61,8 @@ extension CheckpointStore {
             return SaveResult(checkpoint: existing, existed: true, warnings: warnings)
         }
         let complete = try AtomicFolder.create(at: path) { (partial) throws(Failure) in
-            let written = try Self.write(files, manifest: manifest, into: partial)
-            try verify(Candidate(step: manifest.step, folder: partial))
+            let written = try Self.write(files, manifest: manifest, into: partial, pace: pace)
+            _ = try verify(Candidate(step: manifest.step, folder: partial), pace: pace)
             return written
         }
         warnings += removeOld(below: manifest.step, except: kept)
@@ -70,7 +72,7 @@ extension CheckpointStore {
 
     /// Writes the files and then the manifest, which records their sizes and digests.
     private static func write(
-        _ files: [CheckpointFile], manifest: Manifest, into folder: String
+        _ files: [CheckpointFile], manifest: Manifest, into folder: String, pace: BackgroundPace?
     ) throws(Failure) -> Manifest {
         var manifest = manifest
         manifest.files = [:]
@@ -80,7 +82,7 @@ extension CheckpointStore {
             else {
                 throw .defect("A checkpoint cannot hold a file named \"\(file.name)\"")
             }
-            var output = try HashedFile(creating: "\(folder)/\(file.name)")
+            var output = try HashedFile(creating: "\(folder)/\(file.name)", pace: pace)
             switch file.content {
             case .tensors(let tensors, let metadata):
                 try SafetensorsWriter.write(tensors, metadata: metadata, to: &output)

@@ -95,6 +95,11 @@ extension CheckpointStore {
     ///   another step; `.inputOutput`.
     @discardableResult
     package func verify(_ candidate: Candidate) throws(Failure) -> Checkpoint {
+        try verify(candidate, pace: nil)
+    }
+
+    /// Verifies a checkpoint at a pace; nil means at full speed.
+    func verify(_ candidate: Candidate, pace: BackgroundPace?) throws(Failure) -> Checkpoint {
         let folder = candidate.folder
         let manifestPath = "\(folder)/\(Self.manifestName)"
         guard FileSystem.exists(manifestPath) else {
@@ -108,7 +113,7 @@ extension CheckpointStore {
         }
         try Self.check(names: manifest, in: folder)
         for (name, expected) in manifest.files.sorted(by: { $0.key < $1.key }) {
-            try Self.verify(name, in: folder, expected: expected)
+            try Self.verify(name, in: folder, expected: expected, pace: pace)
         }
         return Checkpoint(step: candidate.step, folder: folder, manifest: manifest)
     }
@@ -127,7 +132,7 @@ extension CheckpointStore {
     }
 
     private static func verify(
-        _ name: String, in folder: String, expected: FileRecord
+        _ name: String, in folder: String, expected: FileRecord, pace: BackgroundPace?
     ) throws(Failure) {
         let path = "\(folder)/\(name)"
         guard FileSystem.exists(path) else { throw unusable(folder, "has lost its \(name)") }
@@ -136,10 +141,12 @@ extension CheckpointStore {
         guard size == expected.size else {
             throw unusable(path, "has \(size) bytes, but its manifest states \(expected.size)")
         }
-        guard try FileRecord(reading: path) == expected else {
+        guard try FileRecord(reading: path, pace: pace) == expected else {
             throw unusable(path, "is damaged (its SHA-256 differs from the manifest's)")
         }
-        if name.hasSuffix(".safetensors") { try SafetensorsFile(opening: path).requireFinite() }
+        if name.hasSuffix(".safetensors") {
+            try SafetensorsFile(opening: path).requireFinite(pace: pace)
+        }
     }
 
     /// Returns the failure of a checkpoint that is damaged.

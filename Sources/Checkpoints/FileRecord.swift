@@ -23,12 +23,16 @@ extension FileRecord {
     /// The file is read rather than mapped, so that a failing disk causes an error and not a
     /// signal.
     ///
+    /// - Parameter pace: the pace of the work in the background; nil for full speed.
     /// - Throws: `.missingInput`, `.inputOutput`.
-    package init(reading path: String) throws(Failure) {
+    package init(reading path: String, pace: BackgroundPace? = nil) throws(Failure) {
         let file = try Descriptor(reading: path)
         let size = try file.size()
         var hash = SHA256()
-        try file.forEachChunk { hash.update($0) }
+        try file.forEachChunk {
+            hash.update($0)
+            pace?.rest()
+        }
         self.init(size: size, sha256: hash.finish())
     }
 }
@@ -39,17 +43,30 @@ package struct HashedFile: ~Copyable {
     private var hash = SHA256()
     /// The number of bytes written so far.
     private(set) var size = 0
+    private let pace: BackgroundPace?
+
+    /// The most bytes that are written before the work rests.
+    private static let pieceBytes = 1 << 20
 
     /// Creates a file, or empties an existing one.
-    package init(creating path: String) throws(Failure) {
+    ///
+    /// - Parameter pace: the pace of the work in the background; nil for full speed.
+    package init(creating path: String, pace: BackgroundPace? = nil) throws(Failure) {
         file = try OutputFile(creating: path)
+        self.pace = pace
     }
 
     /// Appends bytes.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
-        try file.write(bytes)
-        hash.update(bytes)
-        size += bytes.count
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.pieceBytes))
+            try file.write(piece)
+            hash.update(piece)
+            size += piece.count
+            rest = rest.dropFirst(piece.count)
+            pace?.rest()
+        }
     }
 
     /// Appends bytes.

@@ -71,8 +71,9 @@ package struct SafetensorsFile: ~Copyable {
     /// They are read in small pieces, because training checks a checkpoint when its own memory is
     /// at its peak.
     ///
+    /// - Parameter pace: the pace of the work in the background; nil for full speed.
     /// - Throws: `.inputOutput`; `.badData` that names the first tensor that does not.
-    package borrowing func requireFinite() throws(Failure) {
+    package borrowing func requireFinite(pace: BackgroundPace? = nil) throws(Failure) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
         defer { buffer.deallocate() }
         for tensor in tensors where tensor.type == .float32 {
@@ -81,6 +82,7 @@ package struct SafetensorsFile: ~Copyable {
                 let count = min(buffer.count, place.upperBound - start)
                 let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
                 try file.fill(piece, at: start)
+                pace?.rest()
                 let values = UnsafeRawBufferPointer(piece).assumingMemoryBound(to: Float.self)
                 guard firstNonFinite(in: values) != nil else { continue }
                 throw failure(

@@ -2,32 +2,35 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// A function that runs once, on a thread of low priority.
-///
-/// The thread gets little time on a core that other threads keep busy, and all the time of a core
-/// that is idle.
+/// A function that runs once, on a thread of its own, slowly until another thread waits for it.
 package final class BackgroundTask<Value: Sendable>: Sendable {
     private let outcome = Mutex<Result<Value, Failure>?>(nil)
     private let end = DispatchSemaphore(value: 0)
+    private let pace = BackgroundPace()
 
     /// Starts the function. It runs at once if the system refuses another thread.
     ///
-    /// - Parameter name: the thread's name in tools such as `top`, of at most 15 characters.
-    package init(named name: String, _ body: @escaping @Sendable () throws(Failure) -> Value) {
+    /// - Parameters:
+    ///   - name: the thread's name in tools such as `top`, of at most 15 characters.
+    ///   - body: the function, which must rest often.
+    package init(
+        named name: String,
+        _ body: @escaping @Sendable (BackgroundPace) throws(Failure) -> Value
+    ) {
         let run: @Sendable () -> Void = { [self] in
-            let outcome = Result(catching: body)
+            let outcome = Result { () throws(Failure) in try body(pace) }
             self.outcome.withLock { $0 = outcome }
             end.signal()
         }
         let start = ThreadStart {
             // A missing name does no harm.
             try? nameThisThread(name)
-            // On Linux, the nice value is that of the calling thread. One of 15 gives it a 28th of
-            // the time of a thread with 0, and the lowest priority at the disk.
-            _ = nice(15)
             run()
         }
-        if !start.detach() { run() }
+        if !start.detach() {
+            pace.hurry()
+            run()
+        }
     }
 
     /// Whether the function has ended.
@@ -35,6 +38,7 @@ package final class BackgroundTask<Value: Sendable>: Sendable {
 
     /// Waits until the function has ended, and returns what it returned or threw.
     package func wait() -> Result<Value, Failure> {
+        pace.hurry()
         end.wait()
         end.signal()
         guard let outcome = outcome.withLock({ $0 }) else {

@@ -38,10 +38,12 @@ struct CheckpointFiles: Sendable {
 
     /// Writes a checkpoint.
     ///
-    /// - Parameter best: the step whose checkpoint is never removed; nil for none.
+    /// - Parameters:
+    ///   - best: the step whose checkpoint is never removed; nil for none.
+    ///   - pace: the pace of the work in the background; nil for full speed.
     /// - Throws: the same as `CheckpointStore.save`; `Failure` (I/O) if the run's folder is gone.
     func save(
-        _ tensors: CheckpointTensors, manifest: Manifest, best: Int?
+        _ tensors: CheckpointTensors, manifest: Manifest, best: Int?, pace: BackgroundPace? = nil
     ) throws(Failure) -> SaveResult {
         guard run.holdsRun else {
             throw .file(
@@ -58,7 +60,7 @@ struct CheckpointFiles: Sendable {
             CheckpointFile(name: Self.configuration, .text(configuration)),
         ]
         if let average = tensors.average { files.append(model(Self.average, average)) }
-        return try store.save(files, manifest: manifest, alwaysKeeping: best)
+        return try store.save(files, manifest: manifest, alwaysKeeping: best, pace: pace)
     }
 
     /// Returns the name of a tensor of the optimizer's state.

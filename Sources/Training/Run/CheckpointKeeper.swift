@@ -145,8 +145,8 @@ final class CheckpointKeeper {
         }
         var task: BackgroundTask<SaveResult>?
         if let copy = try copyTogether(state) {
-            task = BackgroundTask(named: "checkpoint") { [files] () throws(Failure) in
-                try files.save(copy.tensors, manifest: manifest, best: kept)
+            task = BackgroundTask(named: "checkpoint") { [files] (pace) throws(Failure) in
+                try files.save(copy.tensors, manifest: manifest, best: kept, pace: pace)
             }
         }
         pending = Pending(step: state.step, best: evaluation, task: task)
