@@ -21,7 +21,9 @@ import Testing
         let odd = "\(folder.path)/\(Self.oddName)"
         try FileManager.default.createDirectory(atPath: odd, withIntermediateDirectories: false)
         command = try folder.write(
-            "\(Self.oddName)/\(Self.oddName)", "#!/bin/sh\nprintf '[%s]' \"$@\"\necho\n")
+            // One write, so that the outputs of two ranks do not mix.
+            "\(Self.oddName)/\(Self.oddName)",
+            "#!/bin/sh\nprintf '%s\\n' \"$(printf '[%s]' \"$@\")\"\n")
         try FileManager.default.setAttributes(
             [.posixPermissions: 0o755], ofItemAtPath: command)
     }
