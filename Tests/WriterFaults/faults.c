@@ -5,16 +5,18 @@
 //   kill   the process is killed before the thread's call number WRITER_CALL that touches a file,
 //          counted over all checkpoints
 //   fail   call number 1 fails in the first checkpoint, number 2 in the second, and so on
-//   hold   each call waits until the file WRITER_GATE exists
+//   hold   each call creates the file WRITER_GATE.waiting and waits until the file WRITER_GATE exists
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +24,13 @@
 /// and the number of the last of them.
 static long all_calls, calls, threads;
 static __thread int is_known;
+
+static void hold(const char *gate) {
+    char waiting[4096];
+    snprintf(waiting, sizeof waiting, "%s.waiting", gate);
+    mknod(waiting, S_IFREG | 0600, 0);
+    while (access(gate, F_OK)) usleep(2000);
+}
 
 /// Returns whether the call that this precedes must fail.
 static int fails(void) {
@@ -37,7 +46,7 @@ static int fails(void) {
     calls++;
     all_calls++;
     if (!strcmp(fault, "kill") && all_calls == atol(getenv("WRITER_CALL"))) kill(getpid(), SIGKILL);
-    while (!strcmp(fault, "hold") && access(getenv("WRITER_GATE"), F_OK)) usleep(2000);
+    if (!strcmp(fault, "hold")) hold(getenv("WRITER_GATE"));
     if (strcmp(fault, "fail") || calls != threads) return 0;
     errno = EIO;
     return 1;
