@@ -158,9 +158,8 @@ unused_networks() {
 # first_interface LIST: prints the first of these interfaces that this machine has, or docker0.
 first_interface() {
     local name
-    for name in ${1//,/ }; do
+    for name in ${1//,/ } docker0; do
         [[ $name == */* || ! -e /sys/class/net/$name ]] || break
-        name=docker0
     done
     printf '%s' "$name"
 }

@@ -33,7 +33,7 @@ package final class FaultInjector {
         }
     }
 
-    /// Whether a fault was requested and has not happened yet.
+    /// Whether a requested fault is still pending.
     package func isPending(_ fault: String) -> Bool {
         FileManager.default.fileExists(atPath: "\(folder.path)/\(fault)")
     }

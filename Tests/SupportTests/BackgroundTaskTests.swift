@@ -18,7 +18,7 @@ import Testing
         #expect(task.wait() == .failure(failure))
     }
 
-    @Test("a task has not ended while it waits")
+    @Test("a task that waits is still running")
     func endsOnce() {
         let gate = DispatchSemaphore(value: 0)
         let task = BackgroundTask<Int>(named: "test") { (_) throws(Failure) in

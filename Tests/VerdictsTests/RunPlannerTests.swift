@@ -7,8 +7,7 @@ import Verdicts
 
 /// Tests of the planner of a sweep's runs.
 @Suite struct RunPlannerTests {
-    private let settings = AnalysisSettings(
-        designs: [SimulatedSweep.design], targetLosses: [-1])
+    private let settings = SimulatedSweep.settings
 
     private func planner(_ rates: [Double], batches: [Int] = [1, 2, 4, 8, 16, 32]) -> RunPlanner {
         RunPlanner(

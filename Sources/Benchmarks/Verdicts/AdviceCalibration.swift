@@ -38,12 +38,10 @@ package struct AdviceCalibration: Sendable {
         _ sweep: SimulatedSweep, seeds: Int, sweeps: Int, progress: () -> Void = {}
     ) throws(Failure) {
         (self.sweep, self.seeds, self.sweeps) = (sweep, seeds, sweeps)
-        var settings = AnalysisSettings(designs: [SimulatedSweep.design])
-        settings.targetLosses = [-1]
+        let settings = SimulatedSweep.settings
         var (stated, decided, count, settled, runs) = (0.0, 0, 0, 0, 0)
         for repetition in 0..<sweeps {
-            var sweep = sweep
-            sweep.exponent = CommonRule.ofRepetition(repetition).exponent
+            let sweep = sweep.ofRepetition(repetition)
             var points = sweep.points(seeds: seeds, repetition: repetition)
             var analysis = try Analysis(points, settings: settings).designs[0]
             for _ in 0..<Self.rounds {

@@ -25,13 +25,11 @@ package struct PlanCalibration: Sendable {
         _ sweep: SimulatedSweep, budget: Int, sweeps: Int, progress: () -> Void = {}
     ) throws(Failure) {
         (self.sweep, self.budget, self.sweeps) = (sweep, budget, sweeps)
-        var settings = AnalysisSettings(designs: [SimulatedSweep.design])
-        settings.targetLosses = [-1]
+        var settings = SimulatedSweep.settings
         settings.seedsShareRates = false
         var (decided, wrong, runs) = (0, 0, 0)
         for repetition in 0..<sweeps {
-            var sweep = sweep
-            sweep.exponent = CommonRule.ofRepetition(repetition).exponent
+            let sweep = sweep.ofRepetition(repetition)
             let points = Self.points(
                 sweep, repetition: repetition, budget: budget, settings: settings)
             runs += points.count

@@ -40,6 +40,18 @@ package struct SimulatedSweep: Sendable {
     private static let unit = 1e-3
 
     package static var design: Design { .equalSteps(steps) }
+    /// The settings of the analysis. No run reaches the target loss, so the analysis spends no time
+    /// on critical batches.
+    package static var settings: AnalysisSettings {
+        AnalysisSettings(designs: [design], targetLosses: [-1])
+    }
+
+    /// Returns the sweep with the true rule of a repetition; the common rules take turns.
+    func ofRepetition(_ repetition: Int) -> SimulatedSweep {
+        var sweep = self
+        sweep.exponent = CommonRule.ofRepetition(repetition).exponent
+        return sweep
+    }
 
     /// Returns the loss above a batch's best one at a distance of `z` in ln(rate) from its best
     /// rate.

@@ -62,13 +62,10 @@ package struct VerdictCalibration: Sendable {
         _ sweep: SimulatedSweep, seeds: Int, sweeps: Int, progress: () -> Void = {}
     ) throws(Failure) {
         (self.sweep, self.seeds, self.sweeps) = (sweep, seeds, sweeps)
-        var settings = AnalysisSettings(designs: [SimulatedSweep.design])
-        // No run reaches this loss, so the analysis spends no time on critical batches.
-        settings.targetLosses = [-1]
+        let settings = SimulatedSweep.settings
         var (holds, fails, wrong, covered, intervals, width) = (0, 0, 0, 0, 0, 0.0)
         for repetition in 0..<sweeps {
-            var sweep = sweep
-            sweep.exponent = CommonRule.ofRepetition(repetition).exponent
+            let sweep = sweep.ofRepetition(repetition)
             let points = sweep.points(seeds: seeds, repetition: repetition)
             let analysis = try Analysis(points, settings: settings).designs[0]
             let judged = JudgedVerdicts(
