@@ -8,9 +8,9 @@ extension CommandLineTests {
         private static let bible = ["/usr/bin/bible", "/usr/games/bible"]
             .first(where: FileManager.default.isExecutableFile)
         /// nanoGPT's text, which is not part of the repository, in the folder of test data.
-        private static let shakespeare =
-            (ProcessInfo.processInfo.environment["LOCKSTEP_DATA"]
-                ?? "\(Launch.root)/../shared/data") + "/tinyshakespeare.txt"
+        private static let shakespeare = ProcessInfo.processInfo.environment["LOCKSTEP_DATA"]
+            .map { "\($0)/tinyshakespeare.txt" }
+            .flatMap { FileManager.default.fileExists(atPath: $0) ? $0 : nil }
 
         /// Trains on two ranks and returns the last validation loss and that of a bigram model.
         private func train(
@@ -52,12 +52,12 @@ extension CommandLineTests {
         @Test(
             "the Shakespeare recipe reaches its published loss",
             .enabled(
-                if: FileManager.default.fileExists(atPath: shakespeare),
-                "needs nanoGPT's tinyshakespeare.txt in $LOCKSTEP_DATA"))
+                if: Launch.runsAll && shakespeare != nil,
+                "needs launch/test --all, and nanoGPT's tinyshakespeare.txt in $LOCKSTEP_DATA"))
         func theShakespeareRecipeReachesItsLoss() throws {
             let bench = try Workbench()
             let (loss, bigram) = try train(
-                "nanogpt-shakespeare-cpu", on: Self.shakespeare, in: bench)
+                "nanogpt-shakespeare-cpu", on: #require(Self.shakespeare), in: bench)
             #expect(loss <= 1.90, "GPT \(loss), bigram \(bigram)")
         }
     }

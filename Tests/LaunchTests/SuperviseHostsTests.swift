@@ -59,8 +59,8 @@ struct SuperviseHostsTests {
     func continuesOnTheHostsThatAnswer() throws {
         let bench = try Workbench()
         let hosts = try Hosts("s")
-        let steps = 800
-        let settings = ["training.steps=\(steps)", "checkpoint.every=50", "evaluation.every=400"]
+        let steps = 4000
+        let settings = ["training.steps=\(steps)", "checkpoint.every=50", "evaluation.every=2000"]
             .flatMap { ["--set", $0] }
         try #require(
             try bench.lockstep(bench.training(into: "alone") + settings).status == 0)
@@ -68,13 +68,11 @@ struct SuperviseHostsTests {
         let script = """
             run=$0
             "$@" 2>"$run.log" & child=$!
-            for i in $(seq 900); do
-                if [ -e "$run/checkpoints/step-00000050" ]; then
-                    touch \(hosts.folder)/dead-\(hosts.host(2))
-                    kill -KILL $(ip netns pids \(hosts.host(2))); break
-                fi
-                sleep 0.1
+            until ls -d "$run"/checkpoints/step-* >/dev/null 2>&1 || ! kill -0 $child; do
+                sleep 0.01
             done
+            touch \(hosts.folder)/dead-\(hosts.host(2))
+            kill -KILL $(ip netns pids \(hosts.host(2)))
             wait $child; status=$?; cat "$run.log" >&2; exit $status
             """
         let outcome = try Launch.run(

@@ -35,7 +35,8 @@ package enum Launch {
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     ]
 
-    private static let gate = NSLock()
+    /// Lets two commands run at a time, because each may start several ranks.
+    private static let gate = DispatchSemaphore(value: 2)
 
     /// Whether `launch/test --fast` runs these tests; it leaves out those that start commands.
     private static let isRefused =
@@ -65,24 +66,24 @@ package enum Launch {
         seconds: Int = 120
     ) throws -> Outcome {
         guard !isRefused else { throw Refused() }
-        return try gate.withLock {
-            let folder = try TemporaryFolder()
-            let output = URL(filePath: try folder.write("out", ""))
-            let errors = URL(filePath: try folder.write("err", ""))
+        gate.wait()
+        defer { gate.signal() }
+        let folder = try TemporaryFolder()
+        let output = URL(filePath: try folder.write("out", ""))
+        let errors = URL(filePath: try folder.write("err", ""))
 
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = ["timeout", "--kill-after=5", "\(seconds)", command] + arguments
-            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-            process.standardInput = FileHandle.nullDevice
-            process.standardOutput = try FileHandle(forWritingTo: output)
-            process.standardError = try FileHandle(forWritingTo: errors)
-            try withoutBlockedSignals { try process.run() }
-            process.waitUntilExit()
-            return Outcome(
-                status: process.terminationStatus, output: try folder.read("out"),
-                errors: try folder.read("err"))
-        }
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = ["timeout", "--kill-after=5", "\(seconds)", command] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardError = try FileHandle(forWritingTo: errors)
+        try withoutBlockedSignals { try process.run() }
+        process.waitUntilExit()
+        return Outcome(
+            status: process.terminationStatus, output: try folder.read("out"),
+            errors: try folder.read("err"))
     }
 
     /// Runs `body` with no signal blocked: tests run on threads that block them all, and children
