@@ -17,7 +17,6 @@ package struct ExchangeSimulation {
     private let traffic: ExchangeTraffic
     private let costs: LinkCosts
     private let hostCount: Int
-    private let allNodes: Int
     private var owners: [Owner]
     private var interfaces: [Interface]
     private var events = EventQueue()
@@ -71,7 +70,6 @@ package struct ExchangeSimulation {
         self.traffic = traffic
         self.costs = costs
         hostCount = partition.hostCount
-        allNodes = traffic.nodeCounts.reduce(0, +)
         let none = Array(
             repeating: Array(repeating: 0, count: hostCount), count: partition.segmentCount)
         (sentMessages, sentBytes) = (none, none)
@@ -82,7 +80,7 @@ package struct ExchangeSimulation {
                 traffic.loads(segment: segment, bucket: $0)
             }
             for host in 0..<hostCount {
-                let foreign = allNodes - traffic.nodeCounts[host]
+                let foreign = traffic.allNodes - traffic.nodeCounts[host]
                 owners.append(
                     Owner(
                         host: host, segment: segment, freeSlots: slots,

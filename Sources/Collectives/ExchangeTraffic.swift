@@ -29,10 +29,11 @@ package struct ExchangeTraffic: Sendable {
     package let partition: BucketPartition
     /// The number of whole nodes of the reduction tree that each host's lanes form.
     package let nodeCounts: [Int]
+    /// The number of nodes of all hosts.
+    package let allNodes: Int
     package let bytesPerElement: Int
     /// Whether each sum stays with its owner.
     package let scatters: Bool
-    private let allNodes: Int
 
     package init(
         elementCount: Int, tree: ReductionTree, hosts: Int, ranksPerHost: Int,

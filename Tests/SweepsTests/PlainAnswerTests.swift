@@ -99,8 +99,8 @@ import Testing
         expect(
             answer(rules.suffix(1)), .undecided,
             "No rule is shown to give a good rate above batch 4.",
-            "It is undecided whether the linear rule's rate is good from batch 8 to 32; there is no "
-                + "best guess yet, because no cost is known.")
+            "It is undecided whether the linear rule's rate is good from batch 8 to 32; the runs "
+                + "do not show yet which rule is the best guess.")
     }
 
     @Test("without a rule whose costs are all known, the best guess rests on the known ones")

@@ -130,7 +130,7 @@ package struct PlainAnswer: Sendable, Equatable {
         let start = "it is undecided whether \(Format.list(clauses))"
         if holds { return sentence(start) }
         guard let best else {
-            return sentence("\(start); there is no best guess yet, because no cost is known")
+            return sentence("\(start); the runs do not show yet which rule is the best guess")
         }
         return sentence(
             open.count == 1 && best.rule.name == first.name
@@ -142,7 +142,7 @@ package struct PlainAnswer: Sendable, Equatable {
     /// fail.
     private static func closest(_ rules: [Rule], holds: Bool) -> String {
         guard let best = best(rules) else {
-            return "Which rule comes closest is not known, because no cost is known."
+            return "The runs do not show which rule comes closest."
         }
         if holds { return sentence("\(best.rule.subject) costs least: \(best.reason)") }
         let kind = rules.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"

@@ -47,7 +47,7 @@ package struct NextRuns: Sendable, Equatable {
     /// The largest number of additional seeds that is advised at once, because a few seeds already
     /// show much better how many are needed.
     private static let largestStep = 5
-    /// The number of seeds below which more are worth trying, however little they promise.
+    /// The number of seeds below which more are worth trying if they promise a least gain.
     private static let fewSeeds = 10
 
     /// Plans the runs.
@@ -107,13 +107,15 @@ package struct NextRuns: Sendable, Equatable {
             let mean = Sample(decisions(count).map(\.probability)).mean
             if mean > best.mean + Self.leastGain { best = (count, mean) }
         }
-        guard best.mean >= Self.leastUseful || fewest < Self.fewSeeds && best.mean > 0 else {
+        let step = min(best.count, Self.largestStep)
+        let ofStep = decisions(step)
+        let isWorthTrying =
+            fewest < Self.fewSeeds && Sample(ofStep.map(\.probability)).mean > Self.leastGain
+        guard best.mean >= Self.leastUseful || isWorthTrying else {
             self.init(between, optima, costs: costs)
             return
         }
-        let step = min(best.count, Self.largestStep)
-        self.init(
-            [.seeds(step, batches: batches)], optima, costs: costs, probabilities: decisions(step))
+        self.init([.seeds(step, batches: batches)], optima, costs: costs, probabilities: ofStep)
     }
 
     private init(

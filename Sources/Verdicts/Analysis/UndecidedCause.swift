@@ -45,8 +45,8 @@ package enum UndecidedCause: Sendable, Equatable {
         case .unknownBaseRate: return "\(base) has no best rate to \(isBatch ? "scale" : "keep")"
         case .unknownBestRate: return "the \(own)'s best rate is unknown"
         case .containsTolerance(let lower, let upper):
-            return "the regret's interval, \(Format.significant(lower, digits: 2)) to "
-                + "\(Format.significant(upper, digits: 2)), contains the tolerance"
+            return "the regret's interval, \(Format.fixed(lower, decimals: 4)) to "
+                + "\(Format.fixed(upper, decimals: 4)), contains the tolerance"
         case .oneSeed: return "one seed gives no interval"
         case .oneBaseSeed: return "the one seed of \(base) gives no interval"
         case .fewCommonRates: return "the seeds have too few rates in common for an interval"
