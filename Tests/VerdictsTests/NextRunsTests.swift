@@ -97,9 +97,9 @@ import Verdicts
         let sweep = PlantedSweep(
             batches: [8, 16, 32], seeds: 4, curvature: 0.1, lossNoise: 0.02, rateNoise: 0.6)
         let settings = AnalysisSettings(
-            designs: [PlantedSweep.design], tolerance: 1e-4, targetLosses: [-1])
-        let runs = try #require(
-            try Analysis(sweep.points(), settings: settings).designs[0].nextRuns)
+            designs: [PlantedSweep.design], targetLosses: [-1], tolerance: 1e-4)
+        let analysis = try Analysis(sweep.points(), settings: settings).designs[0]
+        let runs = try #require(analysis.nextRuns)
         let asksForSeeds = runs.parts.contains { if case .seeds = $0 { true } else { false } }
         #expect(!asksForSeeds, "\(runs.sentence)")
     }
