@@ -52,7 +52,7 @@ my $own_beginning = qr{^(?: -+ | \[[^\]\n]* | \*{1,3}[^\n]* | launch/mpirun:[^\n
 # Banners that report a rank's end without explaining it.
 my $consequence = qr{^Primary\ job\ +terminated | detected\ that\ one\ or\ more\ processes\ exited
     | MPI_ABORT\ was\ invoked | has\ exited\ due\ to\ process | noticed\ that\ the\ job\ aborted
-    | ^An\ internal\ error\ has\ occurred\ in\ ORTE | was\ given\ for\ oob_tcp_if_exclude
+    | ^An\ internal\ error\ has\ occurred\ in\ (?:ORTE|PRTE) | was\ given\ for\ oob_tcp_if_exclude
     | more\ process(?:es)?\ ha(?:s|ve)\ sent\ help\ message
     | Set\ MCA\ parameter | Forwarding\ signal }x;
 # Whether the user asked Open MPI for verbose output; it is then shown.
@@ -201,7 +201,12 @@ sub remove_session {
     my $parent = (grep { defined && length } @ENV{qw(TMPDIR TEMP TMP)}, '/tmp')[0];
     my ($own) = content('/proc/sys/kernel/hostname') =~ /^([^.\s]+)/ or return;
     opendir my $folder, $parent or return;
-    my @sessions = grep { -d } map { "$parent/$_/pid.$mpirun" } grep { /^ompi\.\Q$own\E(?:\.[^\/]+)?\.$>$/ } readdir $folder;
+    my @names = readdir $folder;
+    my $host = qr/\Q$own\E(?:\.[^\/]+)?/;
+    my @sessions = map { "$parent/$_/pid.$mpirun" } grep { /^ompi\.$host\.$>$/ } @names;
+    # The folder of Open MPI 5 is named after the process, and after the host too on a shared file system.
+    push @sessions, map { "$parent/$_" } grep { /^ompi\.(?:$host\.)?$mpirun$/ } @names if $mpirun != $>;
+    @sessions = grep { -d } @sessions;
     system 'rm', '-rf', '--', @sessions if @sessions;
 }
 
@@ -304,7 +309,7 @@ sub verdict {
 
     # A rank's sentence explains the failure; a progress line does not.
     my $is_sysexit = $status >= 64 && $status <= 78;
-    my $spoken = $last_line ne '' && ($up || !$ranks) && ($is_sysexit || $last_line !~ /^lockstep: /);
+    my $spoken = $last_line ne '' && ($up || !$ranks) && ($is_sysexit || $last_line !~ /^lockstep(?:\[[^\]]*\])?: /);
     # Whether a rank ended the job, so that its last line explains the end.
     my $is_own_end = $is_sysexit || $text =~ /Exit code: $status\b/;
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
@@ -314,7 +319,8 @@ sub verdict {
     if ($text =~ /lost communication with a remote daemon.*?Remote daemon: \S+ on node (\S+)/) {
         return conclude(74, "the connection to $1 was lost; check that it is up, and $resume.");
     }
-    $lacking{$1} = 1 if $text =~ /access or execute an executable: Executable: .+? Node: (\S+)/;
+    $lacking{$1} = 1 if $text =~ /access (?:or execute )?an executable: Executable: .+? Node: (\S+)/
+        || $text =~ /find the specified executable file.*? Node: (\S+) Executable: /;
     if (my @names = sort keys %lacking) {
         return conclude(66, list_of(@names) . (@names > 1 ? ' have' : ' has') . " no executable $program; "
             . 'install it there, at the same path as on this host.');
@@ -348,7 +354,8 @@ sub verdict {
         return conclude(78, "$1 has fewer cores than its ranks have threads; start fewer ranks or threads there, "
             . 'or let them share cores with --oversubscribe.');
     }
-    if ($text =~ /require binding processes to more cpus than are available|not enough \S+ available to bind/) {
+    if ($text =~ /require binding processes to more cpus than are available|not enough \S+ available to bind/
+        || $text =~ /more cpus per process\(rank\) than there are cpus|less cpus than requested ones/) {
         return conclude(78, 'a host has fewer cores than its ranks have threads; start fewer ranks or threads, '
             . 'or let them share cores with --oversubscribe.');
     }
@@ -369,7 +376,7 @@ sub verdict {
     if ($text =~ /unable to find network interfaces/) {
         return conclude(78, 'this machine has no network interface that is up, not even loopback; run "ip link set lo up".');
     }
-    if ($text =~ /No network interfaces were found for out-of-band/) {
+    if ($text =~ /No network interfaces were found for out-of-band|resulted in no networks being available/) {
         return conclude(78, 'a host has none of the networks that Open MPI may use; give --interface the name or '
             . 'range of a network that every host has.');
     }
@@ -416,7 +423,7 @@ sub verdict {
     # Open MPI refuses some values without a message, or with one that states only the consequence.
     my %settings = $status < 128 ? settings('environment') : ();
     my $remedy = 'correct or unset its settings: ' . assignments(%settings);
-    my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
+    my $vague = qr/((?:MPI_INIT|PMIx_Init|[op]rte_init|opal_init)(?:\(\)")? (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
     my $is_vague = $text =~ $vague;
     my @telling = grep { !/$vague/ } @blocks;
     return conclude(78, 'Open MPI does not start' . ($is_vague ? " ($1)" : '') . "; $remedy.")
