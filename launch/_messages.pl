@@ -76,7 +76,7 @@ sub hold {
     # This line reports only that Open MPI lost another message.
     return if $text =~ m{ORTE_ERROR_LOG: .*/show_help\.c at line};
     look_for_victim($text =~ /Process name: \S+,(\d+)\]/)
-        if $victim eq 'a rank' && $text =~ /^Primary job|exited with non-zero status/m;
+        if $victim !~ /^rank / && $text =~ /^Primary job|exited with non-zero status/m;
     $held .= $text =~ /\n\z/ ? $text : "$text\n" if length $held < 1 << 20;
 }
 

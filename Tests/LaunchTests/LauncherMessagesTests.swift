@@ -132,7 +132,9 @@ import Testing
     func anAllocationWithoutSrunIsRefused() throws {
         try withFolder { folder in
             let script = """
-                mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null; rm -f "$0/bin/srun"
+                mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null
+                ln -sf "$(type -P mpirun)" "$0/bin/"
+                rm -f "$0/bin/srun"
                 PATH=$0/bin exec "$1" -- true
                 """
             let outcome = try Launch.run(
@@ -193,6 +195,7 @@ import Testing
         #expect(links.status == 0, "\(links.errors)")
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            ln -sf "$(type -P mpirun)" "$1/bin/"
             rm -f "$1/bin/ssh" "$1/bin/rsh"
             PATH=$1/bin env -u HOME "$2" --ranks 2 --oversubscribe echo here || exit
             printf 'localhost slots=1\\nelsewhere slots=1\\n' >"$1/hosts"
@@ -300,6 +303,7 @@ import Testing
     func withoutPerlRanksStartAndFailuresAreReported() throws {
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            ln -sf "$(type -P mpirun)" "$1/bin/"
             rm -f "$1/bin/perl"
             # Rank 1 fails after rank 0 has ended, because a failure ends the other ranks.
             PATH=$1/bin "$2" --ranks 2 --oversubscribe \
