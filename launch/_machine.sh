@@ -170,16 +170,18 @@ setting_files() {
         "$(dirname "$(dirname "$1")")/etc/openmpi-mca-params.conf"
 }
 
-# setting MPIRUN NAME: prints the value that the user gave an Open MPI setting, if any.
+# setting MPIRUN NAME: prints the value that the user gave an Open MPI setting, if any. Open MPI 5 passes settings
+# of version 4's runtime on to its own, PRRTE, which has names of its own too.
 setting() {
-    local variable=OMPI_MCA_$2
-    if [[ -n ${!variable+set} ]]; then
+    local variable own=${2/#orte_/prte_}
+    for variable in "OMPI_MCA_$2" "PRTE_MCA_$own"; do
+        [[ -n ${!variable+set} ]] || continue
         printf '%s' "${!variable}"
         return
-    fi
+    done
     local file value=''
     while IFS= read -r file; do
-        value=$(sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*\(.*[^[:space:]]\)[[:space:]]*\$/\1/p" \
+        value=$(sed -n "s/^[[:space:]]*\($2\|$own\)[[:space:]]*=[[:space:]]*\(.*[^[:space:]]\)[[:space:]]*\$/\2/p" \
             "$file" 2>/dev/null | sed -n '$p') || true
         [[ -z $value ]] || break
     done < <(setting_files "$1")

@@ -52,7 +52,7 @@ my $own_beginning = qr{^(?: -+ | \[[^\]\n]* | \*{1,3}[^\n]* | launch/mpirun:[^\n
 # Banners that report a rank's end without explaining it.
 my $consequence = qr{^Primary\ job\ +terminated | detected\ that\ one\ or\ more\ processes\ exited
     | MPI_ABORT\ was\ invoked | has\ exited\ due\ to\ process | noticed\ that\ the\ job\ aborted
-    | ^An\ internal\ error\ has\ occurred\ in\ ORTE | was\ given\ for\ oob_tcp_if_exclude
+    | ^An\ internal\ error\ has\ occurred\ in\ (?:ORTE|PRTE) | was\ given\ for\ oob_tcp_if_exclude
     | more\ process(?:es)?\ ha(?:s|ve)\ sent\ help\ message
     | Set\ MCA\ parameter | Forwarding\ signal }x;
 # Whether the user asked Open MPI for verbose output; it is then shown.
@@ -75,7 +75,8 @@ sub hold {
     if ($verbose) { show($text) }
     # This line reports only that Open MPI lost another message.
     return if $text =~ m{ORTE_ERROR_LOG: .*/show_help\.c at line};
-    look_for_victim() if $text =~ /^Primary job/m && $victim eq 'a rank';
+    look_for_victim($text =~ /Process name: \S+,(\d+)\]/)
+        if $victim !~ /^rank / && $text =~ /^Primary job|exited with non-zero status/m;
     $held .= $text =~ /\n\z/ ? $text : "$text\n" if length $held < 1 << 20;
 }
 
@@ -157,9 +158,16 @@ sub look_for_ranks {
 
 # Names the rank that has just ended, or at least its host, if that can be found out.
 sub look_for_victim {
+    my ($rank) = @_;
+    my $own = content('/proc/sys/kernel/hostname') =~ s/\s+\z//r;
+    if (defined $rank) {
+        my $is_here = !$ranks || grep { $_ == $rank } values %ranks_here;
+        my $host = $is_here ? $own : %ranks_here && @hosts == 1 ? $hosts[0] : undef;
+        $victim = "rank $rank" . (defined $host ? " on $host" : '');
+        return;
+    }
     my %now = $mpirun ? look_for_ranks() : ();
     my @gone = grep { !defined $now{$_} || content("/proc/$_/stat") =~ /\) Z /} keys %ranks_here;
-    my $own = content('/proc/sys/kernel/hostname') =~ s/\s+\z//r;
     if (@gone == 1) { $victim = "rank $ranks_here{$gone[0]} on $own" }
     elsif (!@gone && %ranks_here && @hosts == 1) { $victim = "a rank on $hosts[0]" }
 }
@@ -201,7 +209,12 @@ sub remove_session {
     my $parent = (grep { defined && length } @ENV{qw(TMPDIR TEMP TMP)}, '/tmp')[0];
     my ($own) = content('/proc/sys/kernel/hostname') =~ /^([^.\s]+)/ or return;
     opendir my $folder, $parent or return;
-    my @sessions = grep { -d } map { "$parent/$_/pid.$mpirun" } grep { /^ompi\.\Q$own\E(?:\.[^\/]+)?\.$>$/ } readdir $folder;
+    my @names = readdir $folder;
+    my $host = qr/\Q$own\E(?:\.[^\/]+)?/;
+    my @sessions = map { "$parent/$_/pid.$mpirun" } grep { /^ompi\.$host\.$>$/ } @names;
+    # The folder of Open MPI 5 is named after the process, and after the host too on a shared file system.
+    push @sessions, map { "$parent/$_" } grep { /^ompi\.(?:$host\.)?$mpirun$/ } @names if $mpirun != $>;
+    @sessions = grep { -d } @sessions;
     system 'rm', '-rf', '--', @sessions if @sessions;
 }
 
@@ -298,23 +311,25 @@ sub verdict {
             . 'check that this machine can log in there without a password and that no firewall blocks '
             . 'connections back to it, and give the network between the hosts with --interface.');
     }
-    return $status if $status == 0 && $text !~ /lost communication with a remote daemon/;
+    return $status if $status == 0 && $text !~ /lost communication with a remote daemon|failed to report back/;
     return $status if $status == 75;
     return conclude($status, "ended at once, as requested; $resume.") if $forced;
 
     # A rank's sentence explains the failure; a progress line does not.
     my $is_sysexit = $status >= 64 && $status <= 78;
-    my $spoken = $last_line ne '' && ($up || !$ranks) && ($is_sysexit || $last_line !~ /^lockstep: /);
+    my $spoken = $last_line ne '' && ($up || !$ranks) && ($is_sysexit || $last_line !~ /^lockstep(?:\[[^\]]*\])?: /);
     # Whether a rank ended the job, so that its last line explains the end.
     my $is_own_end = $is_sysexit || $text =~ /Exit code: $status\b/;
     my $named = $hostfile eq '' ? 'the hosts' : $hostfile;
     if ($text =~ /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/) {
         return conclude($status, "rank $1 on $2 was ended by " . signal($3) . '; ' . suspects($3) . "$resume.");
     }
-    if ($text =~ /lost communication with a remote daemon.*?Remote daemon: \S+ on node (\S+)/) {
+    if ($text =~ /lost communication with a remote daemon.*?Remote daemon: \S+ on node (\S+)/
+        || $up && $text =~ /failed to report back.*? Remote host: (\S+)/) {
         return conclude(74, "the connection to $1 was lost; check that it is up, and $resume.");
     }
-    $lacking{$1} = 1 if $text =~ /access or execute an executable: Executable: .+? Node: (\S+)/;
+    $lacking{$1} = 1 if $text =~ /access (?:or execute )?an executable: Executable: .+? Node: (\S+)/
+        || $text =~ /find the specified executable file.*? Node: (\S+) Executable: /;
     if (my @names = sort keys %lacking) {
         return conclude(66, list_of(@names) . (@names > 1 ? ' have' : ' has') . " no executable $program; "
             . 'install it there, at the same path as on this host.');
@@ -348,7 +363,9 @@ sub verdict {
         return conclude(78, "$1 has fewer cores than its ranks have threads; start fewer ranks or threads there, "
             . 'or let them share cores with --oversubscribe.');
     }
-    if ($text =~ /require binding processes to more cpus than are available|not enough \S+ available to bind/) {
+    if ($text =~ /require binding processes to more cpus than are available|not enough \S+ available to bind/
+        || $text =~ /failed to map.*? Mapper result: Out of resource .*? Binding policy: (?!NONE)/
+        || $text =~ /more cpus per process\(rank\) than there are cpus|less cpus than requested ones/) {
         return conclude(78, 'a host has fewer cores than its ranks have threads; start fewer ranks or threads, '
             . 'or let them share cores with --oversubscribe.');
     }
@@ -360,16 +377,16 @@ sub verdict {
     }
     if ($text =~ /TCP networks specified to be included.*?Value given: (\S+)/
         || $text =~ /invalid value was given for (?:btl|oob)_tcp_if_include.*?Value: (\S+)/) {
-        my $network = $1;
-        my $setting = own_setting(qr/tcp_if_include/);
-        return conclude(78, "$setting = $network: a host has no such network; correct or unset it.") if $setting;
-        return conclude(78, "a host has no network \"$network\"; give --interface the name or range of a network "
-            . 'that every host has, as listed by "ip address".');
+        return missing_network($1, own_setting(qr/tcp_if_include/));
     }
     if ($text =~ /unable to find network interfaces/) {
         return conclude(78, 'this machine has no network interface that is up, not even loopback; run "ip link set lo up".');
     }
-    if ($text =~ /No network interfaces were found for out-of-band/) {
+    if ($text =~ /No network interfaces were found for out-of-band|resulted in no networks being available/) {
+        # Open MPI 5 does not say which network it looked for.
+        my $setting = own_setting(qr/oob_tcp_if_include/);
+        return missing_network($ENV{$setting}, $setting) if $setting;
+        return missing_network($ENV{LOCKSTEP_INTERFACE}) if ($ENV{LOCKSTEP_INTERFACE} // '') ne '';
         return conclude(78, 'a host has none of the networks that Open MPI may use; give --interface the name or '
             . 'range of a network that every host has.');
     }
@@ -389,15 +406,18 @@ sub verdict {
         return conclude(78, "OMPI_MCA_$1: Open MPI has no component \"$2\"; correct or unset it.");
     }
     return conclude(78, 'a host has GNU coreutils older than 8.31, whose env cannot block signals; set '
-        . 'OMPI_MCA_orte_launch_agent=orted.') if "$last_line $text" =~ /unrecognized option '--block-signal/;
+        . 'OMPI_MCA_orte_launch_agent=orted with Open MPI 4, and PRTE_MCA_prte_launch_agent=prted with Open MPI 5.')
+        if "$last_line $text" =~ /unrecognized option '--block-signal/;
     if ($held =~ /^srun: (?:error: )?(.*?)\s*$/m) {
         return conclude(78, "srun cannot start Open MPI on the nodes of this allocation ($1); check that the "
             . 'allocation has not ended and that its nodes are up.');
     }
-    if ($text =~ /unable to reliably start|daemon .*?unexpectedly|unable to launch the .*?daemon|ssh: /) {
+    if ($text =~ /unable to reliably start|daemon .*?unexpectedly|failed to report back|unable to launch the .*?daemon|ssh: /) {
         my ($reason) = $held =~ /^ssh: (.*?)\s*$/m;
         my $words = join "\n", $last_line, $held =~ /^ssh:.*/mg;
         my @meant = grep { $words =~ /(?<![\w.-])\Q$_\E(?![\w.-])/ } @hosts;
+        # Open MPI 5 names the host, as far as its agent failed.
+        @meant = $text =~ /failed to report back.*? Remote host: (\S+)/g unless @meant;
         @meant = @hosts unless @meant;
         my $who = @meant > 1 ? 'one of ' . list_of(@meant) : $meant[0] // 'a host';
         return conclude(78, "$who: Open MPI cannot be started there" . (defined $reason ? " ($reason)" : '')
@@ -416,7 +436,7 @@ sub verdict {
     # Open MPI refuses some values without a message, or with one that states only the consequence.
     my %settings = $status < 128 ? settings('environment') : ();
     my $remedy = 'correct or unset its settings: ' . assignments(%settings);
-    my $vague = qr/((?:MPI_INIT|orte_init|opal_init) (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
+    my $vague = qr/((?:MPI_INIT|PMIx_Init|[op]rte_init|opal_init)(?:\(\)")? (?:has )?failed|error occurred in MPI_Init|job failed to map)/;
     my $is_vague = $text =~ $vague;
     my @telling = grep { !/$vague/ } @blocks;
     return conclude(78, 'Open MPI does not start' . ($is_vague ? " ($1)" : '') . "; $remedy.")
@@ -426,7 +446,6 @@ sub verdict {
         return conclude($is_vague ? 78 : $status > 128 ? 70 : $status, 'mpirun failed; see its message above'
             . (%settings ? ", and if that does not help, $remedy." : '.'));
     }
-    $victim = "rank $1" if $text =~ /Process name: \S+,(\d+)\] Exit code: / && $victim eq 'a rank';
     if ($status < 128 || $text =~ /Exit code: $status\b/) {
         return conclude($status, "$victim exited with code $status without a message; run the command on one rank to find the cause.");
     }
@@ -434,6 +453,14 @@ sub verdict {
         return conclude(70, "mpirun exited with status $status without a message; check the hosts and the network between them.");
     }
     return $status;
+}
+
+# Reports that a host lacks a network, which the user gave with --interface or in a setting; returns the exit code.
+sub missing_network {
+    my ($network, $setting) = @_;
+    return conclude(78, "$setting = $network: a host has no such network; correct or unset it.") if $setting;
+    return conclude(78, "a host has no network \"$network\"; give --interface the name or range of a network "
+        . 'that every host has, as listed by "ip address".');
 }
 
 # Returns the settings of Open MPI from the environment and from files: values by name, such as OMPI_MCA_btl.

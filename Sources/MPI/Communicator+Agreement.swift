@@ -19,7 +19,8 @@ extension Communicator {
     /// waits for a rank that has given up. The body must not communicate.
     ///
     /// - Throws: the failure of the lowest rank that failed, on every rank. The sentence begins
-    ///   with that rank and its host, unless it is rank 0 or all ranks failed alike.
+    ///   with that rank and its host, unless all ranks failed alike or it is rank 0 of a job on one
+    ///   host.
     package func agree<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let outcome = Result(catching: body)
         var own = Report(code: 0, host: "", sentence: "")
@@ -104,9 +105,9 @@ extension Communicator {
         let isAgreed =
             lastAgreed.withLock { $0 } == AgreedFailure(failure: failure, size: size)
         if !isAgreed || rank == 0 {
-            let origin = isAgreed || rank == 0 ? "" : Self.origin(rank, host: Self.hostName)
-            StandardError.shared.write(
-                line: Failure(failure.code, origin + failure.sentence).line)
+            let name =
+                isAgreed ? nil : MPIEnvironment.name(ofRank: rank, on: Self.hostName)
+            StandardError.shared.write(line: failure.met(by: name).line)
         }
         // If every rank arrives here, the job can end in order, without a message from Open MPI.
         if isAgreed || size == 1, everyRankArrives(within: 5), MPI_Finalize() == MPI_SUCCESS {
@@ -164,11 +165,9 @@ extension Communicator {
         let failedAlike = reports.allSatisfy {
             $0.code == report.code && $0.sentence == report.sentence
         }
-        let origin = rank == 0 || failedAlike ? "" : origin(rank, host: report.host)
-        return Failure(Failure.Code(rawValue: report.code) ?? .bug, origin + report.sentence)
+        let name = failedAlike ? nil : MPIEnvironment.name(ofRank: rank, on: report.host)
+        return Failure(Failure.Code(rawValue: report.code) ?? .bug, report.sentence).met(by: name)
     }
-
-    private static func origin(_ rank: Int, host: String) -> String { "rank \(rank) on \(host): " }
 
     /// Returns text such as "rank 1 on HOST" or "ranks 1, 2 and 3"; long lists are truncated.
     package static func list(_ ranks: [Int], hosts: [String]) -> String {

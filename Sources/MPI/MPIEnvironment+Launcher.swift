@@ -17,6 +17,38 @@ extension MPIEnvironment {
         return ["OMPI_COMM_WORLD_RANK", "PMIX_RANK"].compactMap(number).first ?? 0
     }()
 
+    /// Whether the ranks of the job run on several hosts, as far as its launcher tells.
+    static let hasSeveralHosts: Bool = {
+        guard hasJob else { return false }
+        if let nodes = number("SLURM_STEP_NUM_NODES"), number("OMPI_COMM_WORLD_SIZE") == nil {
+            return nodes > 1
+        }
+        guard let here = number("OMPI_COMM_WORLD_LOCAL_SIZE") else { return false }
+        return number("OMPI_COMM_WORLD_SIZE").map { here < $0 } ?? false
+    }()
+
+    /// The rank and the host of this process, such as "rank 1 on node2", for its messages; nil for
+    /// rank 0 of a job on one host, whose messages need no name.
+    package static let processName = name(ofRank: launchedRank, on: Communicator.hostName)
+
+    /// Returns the name of a rank for its messages; nil if they need none.
+    static func name(ofRank rank: Int, on host: String) -> String? {
+        rank == 0 && !hasSeveralHosts ? nil : "rank \(rank) on \(host)"
+    }
+
+    /// Reports a failure that other ranks may meet at about the same time, and ends the job.
+    ///
+    /// Only one rank should report it, so the others wait until mpirun ends them because the first
+    /// one has ended.
+    package static func endJob(_ failure: Failure) -> Never {
+        let delayNanoseconds =
+            launchedRank == 0 ? 0 : 3_000_000_000 + Int64(min(launchedRank, 20)) * 250_000_000
+        let end = MonotonicClock.nanoseconds + delayNanoseconds
+        while MonotonicClock.nanoseconds < end { usleep(50_000) }
+        StandardError.shared.endBar(keeping: true)
+        failure.endProcess()
+    }
+
     /// Whether a launcher of any kind started this process.
     package static let hasLauncher =
         ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { number($0) != nil }

@@ -57,7 +57,7 @@ final class StartWatch: Sendable {
                 _exit(Failure.Code.requeue.rawValue)
             }
             if now - start > .seconds(waitSeconds), claim() {
-                Self.failure(after: seconds).endProcess()
+                Self.failure(after: seconds).endProcess(naming: nil)
             }
             usleep(50_000)
         }

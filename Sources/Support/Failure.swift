@@ -51,12 +51,21 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
         return "lockstep: \(sentence)\(isEnded ? "" : ".")"
     }
 
+    /// The failure after the process that met it: `rank 1 on node2: subject: problem; remedy.`
+    ///
+    /// - Parameter process: the process; nil if its name would tell nothing.
+    package func met(by process: String?) -> Failure {
+        process.map { Failure(code, "\($0): \(sentence)") } ?? self
+    }
+
     /// Writes the sentence to standard error and ends the process at once with the exit code.
     ///
     /// Call this only if no caller can recover, as when the system refuses memory or a thread.
     /// mpirun then ends the other ranks.
-    package func endProcess() -> Never {
-        let bytes = Array("\(line)\n".utf8)
+    ///
+    /// - Parameter process: the process that the sentence names; nil for none.
+    package func endProcess(naming process: String? = ProcessName.current) -> Never {
+        let bytes = Array("\(met(by: process).line)\n".utf8)
         _ = write(STDERR_FILENO, bytes, bytes.count)
         _exit(code.rawValue)
     }

@@ -7,15 +7,18 @@ package enum Log {
     ///
     /// - Parameters:
     ///   - rank: the rank of this process; 0 without mpirun.
+    ///   - name: the rank and its host; nil if lines need no name.
     ///   - environment: the variables of the process. `LOCKSTEP_LOG` is the lowest level that is
     ///     shown: trace, debug, info, notice (the default), warning, error or critical.
     /// - Throws: `.configuration` if `LOCKSTEP_LOG` is not a level.
     package static func bootstrap(
-        rank: Int, environment: [String: String]
+        rank: Int, name: String?, environment: [String: String]
     ) throws(Failure) {
         let level = try level(in: environment)
         LoggingSystem.bootstrap { _ in
-            RankLogHandler(rank: rank, level: level) { StandardError.shared.write(line: $0) }
+            RankLogHandler(rank: rank, name: name, level: level) {
+                StandardError.shared.write(line: $0)
+            }
         }
     }
 
@@ -35,12 +38,16 @@ package enum Log {
         return level
     }
 
-    /// Returns the line of a message: `lockstep: warning: message key=value` on rank 0, and
-    /// `lockstep[rank 3]: ...` on other ranks.
+    /// Returns the line of a message, such as `lockstep[rank 3 on node2]: warning: message key=value`.
+    ///
+    /// Messages of rank 0 that only inform have no name, because they concern the whole job.
+    ///
+    /// - Parameter name: the rank and its host; nil if lines need no name.
     package static func line(
-        rank: Int, level: Logger.Level, message: String, metadata: Logger.Metadata
+        rank: Int, name: String?, level: Logger.Level, message: String, metadata: Logger.Metadata
     ) -> String {
-        var line = rank == 0 ? "lockstep: " : "lockstep[rank \(rank)]: "
+        let isNamed = rank > 0 || level >= .warning
+        var line = name.flatMap { isNamed ? "lockstep[\($0)]: " : nil } ?? "lockstep: "
         switch level {
         case .info, .notice: break
         default: line += "\(level): "
@@ -60,15 +67,19 @@ package struct RankLogHandler: LogHandler {
     package var metadataProvider: Logger.MetadataProvider?
     package var logLevel: Logger.Level
     private let rank: Int
+    private let name: String?
     private let write: @Sendable (String) -> Void
 
-    /// Creates a handler that labels its lines with the rank.
+    /// Creates a handler that labels its lines with the rank and its host.
     ///
     /// - Parameter write: called with each line, without its line break.
-    package init(rank: Int, level: Logger.Level, write: @escaping @Sendable (String) -> Void) {
+    package init(
+        rank: Int, name: String?, level: Logger.Level, write: @escaping @Sendable (String) -> Void
+    ) {
         metadata = [Self.rankKey: "\(rank)"]
         logLevel = level
         self.rank = rank
+        self.name = name
         self.write = write
     }
 
@@ -85,6 +96,7 @@ package struct RankLogHandler: LogHandler {
         all[Self.rankKey] = nil
         write(
             Log.line(
-                rank: rank, level: event.level, message: event.message.description, metadata: all))
+                rank: rank, name: name, level: event.level,
+                message: event.message.description, metadata: all))
     }
 }

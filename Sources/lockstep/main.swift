@@ -12,7 +12,10 @@ StopSignals.install()
 let firstArgument = CommandLine.arguments.dropFirst().first
 
 do {
-    try Log.bootstrap(rank: MPIEnvironment.launchedRank, environment: processEnvironment())
+    ProcessName.set(MPIEnvironment.processName)
+    try Log.bootstrap(
+        rank: MPIEnvironment.launchedRank, name: MPIEnvironment.processName,
+        environment: processEnvironment())
     try Lockstep.checkCommand(firstArgument)
     var command = try Lockstep.parseAsRoot()
     if let name = Lockstep.nameIfForOneProcess(command) {
@@ -22,7 +25,11 @@ do {
     }
     try command.run()
 } catch let failure as Failure {
-    end(failure.code.rawValue, message: failure.line)
+    // A command line is wrong on all ranks, but the environment may be wrong on one host only.
+    let isCommon = failure.code == .usage
+    if !isCommon, MPIEnvironment.launchedRank != 0 { MPIEnvironment.endJob(failure) }
+    let name = isCommon ? nil : ProcessName.current
+    end(failure.code.rawValue, message: failure.met(by: name).line)
 } catch {
     // The parser throws help and version as errors, too, with exit code 0.
     let code = Lockstep.exitCode(for: error)

@@ -40,6 +40,28 @@ extension CommandLineTests {
             #expect(!bench.exists("run"))
         }
 
+        /// Each script precedes the command on rank 1 only.
+        @Test(
+            "a failure of one rank names the rank and its host",
+            arguments: [
+                ("export LOCKSTEP_LOG=loud", ["doctor"], "LOCKSTEP_LOG = \"loud\": is not a "),
+                (
+                    "ulimit -v 600000", ["bench", "step", "--size", "baby", "--steps", "1"],
+                    "MiB of memory: cannot be allocated"
+                ),
+            ])
+        func aFailureOfOneRankNamesItAndItsHost(
+            script: String, command: [String], words: String
+        ) throws {
+            let start = "[ $OMPI_COMM_WORLD_RANK = 0 ] || \(script); exec \"$0\" \"$@\""
+            let outcome = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                ["--ranks", "2", "--oversubscribe", "--", "bash", "-c", start, Workbench.lockstep]
+                    + command)
+            let host = ProcessInfo.processInfo.hostName
+            expectRefusal(outcome, 78, ["lockstep: rank 1 on \(host): ", words])
+        }
+
         @Test("two commands in one job are refused")
         func twoCommandsAreRefused() throws {
             let outcome = try Launch.run(

@@ -35,6 +35,15 @@ import Testing
         #expect(crowded.errors.contains(" has fewer cores than its ranks have threads; "))
         #expect(crowded.errors.contains("--oversubscribe"))
 
+        // Open MPI counts the cores of a host that states no slots.
+        let (slots, _) = try start("localhost\n", ["--ranks", "999"])
+        #expect(slots.status == 78)
+        #expect(
+            slots.sentences == [
+                "launch/mpirun: there are fewer slots than the 999 ranks; start fewer ranks, or give "
+                    + "--oversubscribe."
+            ])
+
         let (threads, _) = try start("localhost slots=2\n", ["--ranks", "2", "--threads", "999"])
         #expect(threads.status == 78)
         #expect(threads.sentences.count == 1)
@@ -65,41 +74,56 @@ import Testing
         #expect(agent.errors.contains("\"no-such-agent\""))
     }
 
+    /// The version of Open MPI to which each setting belongs, or nil, the setting, its value and the
+    /// exit code. Version 5 has another runtime, with other names.
+    private static let refusedSettings: [(version: Int?, name: String, value: String, Int32)] = [
+        (4, "OMPI_MCA_rmaps_base_mapping_policy", "bogus", 78),
+        (4, "OMPI_MCA_rmaps_base_ranking_policy", "bogus", 78),
+        (4, "OMPI_MCA_rmaps_base_mapping_policy", "slot:bogus", 78),
+        (4, "OMPI_MCA_rmaps_base_mapping_policy", "ppr:x", 78),
+        (4, "OMPI_MCA_ess_base_forward_signals", "x", 78),
+        (4, "OMPI_MCA_hwloc_base_cpu_list", "99999", 78),
+        (5, "PRTE_MCA_rmaps_default_mapping_policy", "bogus", 78),
+        (5, "PRTE_MCA_rmaps_default_ranking_policy", "bogus", 78),
+        (5, "PRTE_MCA_rmaps_default_mapping_policy", "slot:bogus", 78),
+        (5, "PRTE_MCA_rmaps_default_mapping_policy", "ppr:x", 78),
+        (5, "PRTE_MCA_ess_base_forward_signals", "x", 78),
+        (5, "PRTE_MCA_prte_default_hostfile", "/no/such", 66),
+        (nil, "OMPI_MCA_btl", "tcp", 78),
+        (nil, "OMPI_MCA_orte_default_hostfile", "/no/such", 66),
+    ]
+
     @Test(
         "a setting that Open MPI refuses is named",
-        arguments: [
-            ("rmaps_base_mapping_policy", "bogus", Int32(78)),
-            ("rmaps_base_ranking_policy", "bogus", 78),
-            ("rmaps_base_mapping_policy", "slot:bogus", 78),
-            ("rmaps_base_mapping_policy", "ppr:x", 78),
-            ("ess_base_forward_signals", "x", 78), ("hwloc_base_cpu_list", "99999", 78),
-            ("btl", "tcp", 78), ("orte_default_hostfile", "/no/such", 66),
-        ])
+        arguments: refusedSettings.filter { [nil, Launch.openMPIVersion].contains($0.version) }
+            .map { ($0.name, $0.value, $0.3) })
     func refusedSettingIsNamed(name: String, value: String, code: Int32) throws {
-        let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
+        let (outcome, _) = try start(nil, environment: [name: value])
         #expect(outcome.status == code)
         #expect(outcome.sentences.count == 1, "\(outcome.errors)")
         let sentence = outcome.sentences.first ?? ""
         #expect(sentence.hasPrefix("launch/mpirun: "))
-        #expect(sentence.contains("OMPI_MCA_\(name)") && sentence.contains(value), "\(sentence)")
+        #expect(sentence.contains(name) && sentence.contains(value), "\(sentence)")
         #expect(sentence.contains("correct or unset "), "\(sentence)")
     }
 
     @Test("a setting in a file that Open MPI refuses is named")
     func refusedSettingOfAFileIsNamed() throws {
+        let isOld = Launch.openMPIVersion == 4
+        let name = isOld ? "rmaps_base_ranking_policy" : "rmaps_default_ranking_policy"
         try withFolder { folder in
+            let path = "\(folder)/\(isOld ? ".openmpi" : ".prte")/mca-params.conf"
             let script = """
-                mkdir "$0/.openmpi" && cd "$0/.openmpi" || exit
-                echo " rmaps_base_ranking_policy = bogus" >mca-params.conf
-                HOME=$0 exec "$1" --ranks 1 -- true
+                mkdir "$(dirname "$0")" && echo " \(name) = bogus" >"$0" || exit
+                HOME=$(dirname "$(dirname "$0")") exec "$1" --ranks 1 -- true
                 """
-            let outcome = try Launch.run("bash", ["-c", script, folder, launcher])
+            let outcome = try Launch.run("bash", ["-c", script, path, launcher])
             #expect(outcome.status == 78)
             #expect(
                 outcome.sentences == [
-                    "launch/mpirun: rmaps_base_ranking_policy in \(folder)/.openmpi/mca-params.conf "
-                        + "= bogus: Open MPI refuses it (The specified ranking policy is not "
-                        + "recognized); correct or unset it."
+                    "launch/mpirun: \(name) in \(path) = bogus: Open MPI refuses it (The specified "
+                        + "ranking \(isOld ? "policy" : "directive") is not recognized); correct or "
+                        + "unset it."
                 ])
         }
     }
@@ -108,7 +132,9 @@ import Testing
     func anAllocationWithoutSrunIsRefused() throws {
         try withFolder { folder in
             let script = """
-                mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null; rm -f "$0/bin/srun"
+                mkdir "$0/bin" && ln -s /bin/* /usr/bin/* "$0/bin/" 2>/dev/null
+                ln -sf "$(type -P mpirun)" "$0/bin/"
+                rm -f "$0/bin/srun"
                 PATH=$0/bin exec "$1" -- true
                 """
             let outcome = try Launch.run(
@@ -136,6 +162,8 @@ import Testing
                 outcome.errors.contains(
                     "launch/mpirun: b.invalid: Open MPI cannot be started there (connect to host "
                         + "b.invalid port 22: No); check "))
+            // Open MPI 5 explains this on stdout, which belongs to the ranks.
+            #expect(outcome.output.isEmpty)
         }
     }
 
@@ -167,6 +195,7 @@ import Testing
         #expect(links.status == 0, "\(links.errors)")
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            ln -sf "$(type -P mpirun)" "$1/bin/"
             rm -f "$1/bin/ssh" "$1/bin/rsh"
             PATH=$1/bin env -u HOME "$2" --ranks 2 --oversubscribe echo here || exit
             printf 'localhost slots=1\\nelsewhere slots=1\\n' >"$1/hosts"
@@ -223,16 +252,17 @@ import Testing
 
     @Test(
         "a variable that names a missing network or agent is named",
-        arguments: [
-            ("oob_tcp_if_include", "nope0"), ("plm_rsh_agent", "nossh"),
-        ])
+        arguments: Launch.openMPIVersion == 4
+            ? [("OMPI_MCA_oob_tcp_if_include", "nope0"), ("OMPI_MCA_plm_rsh_agent", "nossh")]
+            : [("PRTE_MCA_oob_tcp_if_include", "nope0"), ("PRTE_MCA_plm_ssh_agent", "nossh")])
     func variableOfAMissingNetworkOrAgentIsNamed(name: String, value: String) throws {
-        let (outcome, _) = try start(nil, environment: ["OMPI_MCA_\(name)": value])
+        // Version 5 needs the agent only for other hosts.
+        let hosts = name.hasSuffix("ssh_agent") ? "localhost slots=1\nelsewhere slots=1\n" : nil
+        let (outcome, _) = try start(hosts, environment: [name: value])
         #expect(outcome.status == 78)
         #expect(outcome.sentences.count == 1, "\(outcome.errors)")
         #expect(
-            outcome.errors.contains("launch/mpirun: OMPI_MCA_\(name) = \(value): "),
-            "\(outcome.errors)")
+            outcome.errors.contains("launch/mpirun: \(name) = \(value): "), "\(outcome.errors)")
     }
 
     @Test(
@@ -261,18 +291,6 @@ import Testing
         #expect(outcome.errors.hasPrefix("launch/mpirun: \":\": would begin a second "))
     }
 
-    @Test("a rank that ends without a message is named")
-    func rankThatEndsWithoutAMessageIsNamed() throws {
-        let script = "[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 2 && exit 3; sleep 30"
-        let outcome = try Launch.run(
-            launcher, ["--ranks", "2", "--oversubscribe", "--", "sh", "-c", script])
-        #expect(outcome.status == 3)
-        #expect(outcome.sentences.count == 1)
-        let sentence = outcome.sentences.first ?? ""
-        #expect(sentence.hasPrefix("launch/mpirun: rank 1 on "), "\(sentence)")
-        #expect(sentence.contains(" exited with code 3 without a message; "))
-    }
-
     @Test("ranks start from an empty environment")
     func anEmptyEnvironment() throws {
         let outcome = try Launch.run(
@@ -285,6 +303,7 @@ import Testing
     func withoutPerlRanksStartAndFailuresAreReported() throws {
         let script = """
             mkdir "$1/bin" && ln -s /bin/* /usr/bin/* "$1/bin/" 2>/dev/null
+            ln -sf "$(type -P mpirun)" "$1/bin/"
             rm -f "$1/bin/perl"
             # Rank 1 fails after rank 0 has ended, because a failure ends the other ranks.
             PATH=$1/bin "$2" --ranks 2 --oversubscribe \
@@ -297,7 +316,7 @@ import Testing
             for try in 1 2 3 4 5; do
                 PATH=$1/bin "$2" --ranks 1 sh -c 'kill -KILL $$' 2>"$1/errors" && exit 1
                 status=$?
-                ! grep -q 'on signal 9' "$1/errors" || break
+                ! grep -q 'signal 9' "$1/errors" || break
             done
             cat "$1/errors" >&2
             exit $status
@@ -308,8 +327,9 @@ import Testing
         #expect(outcome.output == "here\nhere\n75\n", "\(outcome.errors)")
         #expect(outcome.status == 137)
         // Open MPI's own text explains both failures.
-        #expect(outcome.errors.contains("processes than cpus on a resource"), "\(outcome.errors)")
-        #expect(outcome.errors.contains("on signal 9"), "\(outcome.errors)")
+        let crowded = /processes (than cpus on a resource|to more cpus than are available)/
+        #expect(outcome.errors.contains(crowded), "\(outcome.errors)")
+        #expect(outcome.errors.contains("signal 9"), "\(outcome.errors)")
         #expect(outcome.errors.contains("mpirun failed with status 137; see the messages above, "))
     }
 }

@@ -124,7 +124,8 @@ struct SuperviseHostsTests {
                     + ["--data", bench.data, "--out", "\(hosts.folder)/\(folder)/run"])
             #expect(outcome.status == 0, "\(outcome.errors)")
             let warning =
-                "private/run is not shared with \(hosts.host(3)), so a job whose first rank is on "
+                "lockstep[rank 0 on \(hosts.host(1))]: warning: \(hosts.folder)/private/run is not "
+                + "shared with \(hosts.host(3)), so a job whose first rank is on "
                 + "such a host cannot resume the run"
             #expect(outcome.errors.contains(warning) != isShared, "\(outcome.errors)")
         }

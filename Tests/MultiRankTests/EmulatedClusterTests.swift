@@ -35,13 +35,22 @@ import Testing
             #expect(report.hashes == alone.first?.hashes)
         }
 
-        let failing = try Launch.run(
-            Self.emulate, ["run", "--name", name, "--", probe, "agree", "failing=1"])
-        #expect(failing.status == 66)
-        #expect(
-            failing.sentences == [
-                "lockstep: rank 1 on lockstep-\(name)-h2: The file x1 is not there; give another."
-            ])
+        // On several hosts, rank 0 is named too.
+        for rank in [0, 1] {
+            let place = "rank \(rank) on lockstep-\(name)-h\(rank + 1)"
+            let together = try Launch.run(
+                Self.emulate, ["run", "--name", name, "--", probe, "agree", "failing=\(rank)"])
+            #expect(together.status == 66)
+            #expect(
+                together.sentences == [
+                    "lockstep: \(place): The file x\(rank) is not there; give another."
+                ])
+            let alone = try Launch.run(
+                Self.emulate, ["run", "--name", name, "--", probe, "fail", "rank=\(rank)"])
+            #expect(alone.status == 74)
+            #expect(
+                alone.sentences == ["lockstep: \(place): The disk is full; free some space."])
+        }
 
         let status = try Launch.run(Self.emulate, ["status"])
         #expect(status.output.contains("lockstep-\(name)-h2  10.77.0.2/24  1Gbit  0 processes"))

@@ -35,6 +35,12 @@ package enum Launch {
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     ]
 
+    /// The major version of the Open MPI whose mpirun is first in PATH; nil if there is none.
+    package static let openMPIVersion: Int? = {
+        let text = (try? run("mpirun", ["--version"]).output) ?? ""
+        return text.firstMatch(of: /Open MPI\) ([0-9]+)\./).flatMap { Int($0.1) }
+    }()
+
     /// Lets two commands run at a time, because each may start several ranks.
     private static let gate = DispatchSemaphore(value: 2)
 

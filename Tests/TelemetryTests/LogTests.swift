@@ -6,17 +6,21 @@ import TestSupport
 import Testing
 
 @Suite struct LogTests {
-    @Test("lines name the rank and the level")
-    func marksRanksAndLevels() {
-        func line(_ rank: Int, _ level: Logger.Level) -> String {
-            Log.line(rank: rank, level: level, message: "text", metadata: ["b": "2", "a": "x"])
+    @Test("lines name the rank, the host and the level")
+    func linesNameRanksHostsAndLevels() {
+        func line(_ rank: Int, _ name: String?, _ level: Logger.Level) -> String {
+            Log.line(
+                rank: rank, name: name, level: level, message: "text",
+                metadata: ["b": "2", "a": "x"])
         }
-        #expect(line(0, .notice) == "lockstep: text a=x b=2")
-        #expect(line(0, .info) == "lockstep: text a=x b=2")
-        #expect(line(3, .notice) == "lockstep[rank 3]: text a=x b=2")
-        #expect(line(0, .warning) == "lockstep: warning: text a=x b=2")
-        #expect(line(12, .error) == "lockstep[rank 12]: error: text a=x b=2")
-        #expect(line(0, .debug) == "lockstep: debug: text a=x b=2")
+        #expect(line(0, nil, .notice) == "lockstep: text a=x b=2")
+        #expect(line(0, nil, .warning) == "lockstep: warning: text a=x b=2")
+        #expect(line(0, nil, .debug) == "lockstep: debug: text a=x b=2")
+        #expect(line(3, "rank 3 on b", .info) == "lockstep[rank 3 on b]: text a=x b=2")
+        #expect(line(12, "rank 12 on c", .error) == "lockstep[rank 12 on c]: error: text a=x b=2")
+        // On several hosts, rank 0 has a name too, which its announcements do not need.
+        #expect(line(0, "rank 0 on a", .notice) == "lockstep: text a=x b=2")
+        #expect(line(0, "rank 0 on a", .warning) == "lockstep[rank 0 on a]: warning: text a=x b=2")
     }
 
     @Test("the environment sets the level")
@@ -38,7 +42,7 @@ import Testing
     func aLoggerWritesItsLines() {
         let lines = Lines()
         var logger = Logger(label: "test") { _ in
-            RankLogHandler(rank: 3, level: .info) { lines.add($0) }
+            RankLogHandler(rank: 3, name: "rank 3 on node2", level: .info) { lines.add($0) }
         }
         #expect(logger[metadataKey: "rank"] == "3")
         logger.debug("unseen")
@@ -49,8 +53,8 @@ import Testing
         logger.warning("unseen")
         #expect(
             lines.all == [
-                "lockstep[rank 3]: seen",
-                "lockstep[rank 3]: warning: slow phase=reduce seconds=2",
+                "lockstep[rank 3 on node2]: seen",
+                "lockstep[rank 3 on node2]: warning: slow phase=reduce seconds=2",
             ])
     }
 

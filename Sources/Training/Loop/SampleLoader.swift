@@ -57,7 +57,7 @@ package struct SampleLoader {
         if length > 0 {
             do throws(Failure) {
                 try dataset.copy(from: offset, count: length + 1, into: window.base)
-            } catch { endJob(error) }
+            } catch { MPIEnvironment.endJob(error) }
             input.update(from: window.base, count: length)
             target.update(from: window.base + 1, count: length)
         }
@@ -66,17 +66,4 @@ package struct SampleLoader {
             target[t] = ignoredTarget
         }
     }
-}
-
-/// Ends the job because this rank cannot read its data.
-private func endJob(_ failure: Failure) -> Never {
-    let rank = MPIEnvironment.launchedRank
-    // All ranks fail to read a shared file at about the same time, but only one should report it.
-    // The others wait until mpirun ends them because the first rank has ended.
-    let delayNanoseconds = rank == 0 ? 0 : 3_000_000_000 + Int64(min(rank, 20)) * 250_000_000
-    let end = MonotonicClock.nanoseconds + delayNanoseconds
-    while MonotonicClock.nanoseconds < end { usleep(50_000) }
-    StandardError.shared.endBar(keeping: true)
-    let origin = rank == 0 ? "" : "rank \(rank) on \(Communicator.hostName): "
-    Failure(failure.code, origin + failure.sentence).endProcess()
 }
