@@ -55,8 +55,16 @@ struct SuperviseHostsTests {
         }
     }
 
-    @Test("a run continues on the hosts that still answer, with the same bytes")
-    func continuesOnTheHostsThatAnswer() throws {
+    /// What happens to a host, as a command with the host's name as `$host`.
+    enum Loss: String, CaseIterable, Sendable {
+        case killed = "kill -KILL $(ip netns pids $host)"
+        case cutOff = "ip -n $host link set eth0 down"
+    }
+
+    @Test(
+        "a run continues on the hosts that still answer, with the same bytes",
+        arguments: Loss.allCases)
+    func continuesOnTheHostsThatAnswer(loss: Loss) throws {
         let bench = try Workbench()
         let hosts = try Hosts("s")
         let steps = 800
@@ -66,22 +74,25 @@ struct SuperviseHostsTests {
             try bench.lockstep(bench.training(into: "alone") + settings).status == 0)
 
         let script = """
-            run=$0
+            run=$0 host=\(hosts.host(2))
             "$@" 2>"$run.log" & child=$!
             for i in $(seq 900); do
                 if [ -e "$run/checkpoints/step-00000050" ]; then
-                    touch \(hosts.folder)/dead-\(hosts.host(2))
-                    kill -KILL $(ip netns pids \(hosts.host(2))); break
+                    touch \(hosts.folder)/dead-$host
+                    \(loss.rawValue); break
                 fi
                 sleep 0.1
             done
-            wait $child; status=$?; cat "$run.log" >&2; exit $status
+            wait $child; status=$?; cat "$run.log" >&2
+            # The processes of the lost host end by themselves.
+            for i in $(seq 600); do [ -z "$(ip netns pids $host)" ] && exit $status; sleep 0.1; done
+            exit 1
             """
         let outcome = try Launch.run(
             "bash",
             ["-c", script, bench.path("run")] + hosts.start("supervise")
                 + ["--backoff", "1", "--", Workbench.lockstep]
-                + bench.training(into: "run") + settings)
+                + bench.training(into: "run") + settings, seconds: 240)
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(
             outcome.sentences.contains(
