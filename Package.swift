@@ -188,6 +188,12 @@ let package = Package(
                 "Experiments", "Training", "Model", "Recipes", "Report", "Compute", "Statistics",
                 "Support", "TestSupport",
             ]),
+        .testTarget(
+            name: "FuzzingTests",
+            dependencies: [
+                "Checkpoints", "Data", "Recipes", "Sweeps", "Compute", "Support", "TestSupport",
+            ], path: "Tests/Fuzzing", exclude: ["Fuzzing.swift", "Seeds", "run"],
+            swiftSettings: swiftSettings),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
         tests(
             "MultiRank",

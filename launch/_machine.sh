@@ -6,37 +6,64 @@ allowed_processors() {
     sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status 2>/dev/null
 }
 
+# control_groups CONTROLLER: prints the folders of this process's control groups, those above them first.
+control_groups() {
+    local number controllers path folder name names
+    while IFS=: read -r number controllers path; do
+        case $number:,$controllers, in
+        0:,,) folder=/sys/fs/cgroup ;;
+        *",$1,"*) folder=/sys/fs/cgroup/$1 ;;
+        *) continue ;;
+        esac
+        IFS=/ read -ra names <<<"$path"
+        for name in '' "${names[@]}"; do
+            folder+=${name:+/$name}
+            printf '%s\n' "$folder"
+        done
+    done < <(cat /proc/self/cgroup 2>/dev/null)
+}
+
 # Prints the CPU quota of this process's control groups, its own and those above, in whole cores; prints
 # nothing if there is no limit.
 quota_cores() {
-    local line folder name names limit period least=''
-    while IFS= read -r line; do
-        case $line in
-        0::*) folder=/sys/fs/cgroup ;;
-        *:cpu:* | *:cpu,*:* | *:*,cpu:*) folder=/sys/fs/cgroup/cpu ;;
-        *) continue ;;
-        esac
-        IFS=/ read -ra names <<<"${line#*:*:}"
-        for name in '' "${names[@]}"; do
-            folder+=${name:+/$name}
-            limit='' period=''
-            if [[ -r $folder/cpu.max ]]; then
-                read -r limit period <"$folder/cpu.max" || true
-            elif [[ -r $folder/cpu.cfs_quota_us && -r $folder/cpu.cfs_period_us ]]; then
-                limit=$(<"$folder/cpu.cfs_quota_us") period=$(<"$folder/cpu.cfs_period_us")
-            fi
-            # "max" and -1 stand for no limit.
-            [[ $limit =~ ^[1-9][0-9]*$ && $period =~ ^[1-9][0-9]*$ ]] || continue
-            limit=$((limit < period ? 1 : limit / period))
-            [[ -n $least ]] && ((least <= limit)) || least=$limit
-        done
-    done < <(cat /proc/self/cgroup 2>/dev/null)
+    local folder limit period least=''
+    while IFS= read -r folder; do
+        limit='' period=''
+        if [[ -r $folder/cpu.max ]]; then
+            read -r limit period <"$folder/cpu.max" || true
+        elif [[ -r $folder/cpu.cfs_quota_us && -r $folder/cpu.cfs_period_us ]]; then
+            limit=$(<"$folder/cpu.cfs_quota_us") period=$(<"$folder/cpu.cfs_period_us")
+        fi
+        # "max" and -1 stand for no limit.
+        [[ $limit =~ ^[1-9][0-9]*$ && $period =~ ^[1-9][0-9]*$ ]] || continue
+        limit=$((limit < period ? 1 : limit / period))
+        [[ -n $least ]] && ((least <= limit)) || least=$limit
+    done < <(control_groups cpu)
     printf '%s' "$least"
 }
 
-# Prints the number of physical cores that this process may use.
+# Prints the GiB of memory that are available to this process; prints nothing if they are unknown.
+available_memory() {
+    local folder limit least file
+    least=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo 2>/dev/null) || least=''
+    while IFS= read -r folder; do
+        for file in "$folder"/memory.{max,limit_in_bytes}; do
+            [[ -r $file ]] || continue
+            limit=$(<"$file")
+            [[ $limit =~ ^[1-9][0-9]*$ ]] || continue
+            limit=$((limit >> 30))
+            [[ -n $least ]] && ((least <= limit)) || least=$limit
+        done
+    done < <(control_groups memory)
+    printf '%s' "$least"
+}
+
+# Sets `cores` to the number of physical cores that this process may use, and `cores_limit` to a clause about
+# why they are fewer than the machine's processors, or to nothing.
+# shellcheck disable=SC2034
 count_cores() {
-    local physical
+    local physical usable quota
+    cores_limit=''
     physical=$(lscpu -p=CPU,SOCKET,CORE 2>/dev/null | awk -F, -v allowed="$(allowed_processors)" '
         BEGIN {
             count = split(allowed, parts, ",")
@@ -47,14 +74,16 @@ count_cores() {
         }
         !/^#/ && ($1 + 0 in may) && !(($2, $3) in seen) { seen[$2, $3]; cores++ }
         END { print cores + 0 }') || physical=0
-    local usable
     # nproc would take OpenMP's limits, which many profiles set, for the machine's.
     usable=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
-    ((physical > 0 && physical < usable)) && usable=$physical
-    local quota
+    cores=$usable
+    if ((physical > 0 && physical < cores)); then
+        cores=$physical cores_limit=" ($usable hardware threads)"
+    fi
     quota=$(quota_cores)
-    [[ -n $quota ]] && ((quota < usable)) && usable=$quota
-    printf '%s' "$usable"
+    if [[ -n $quota ]] && ((quota < cores)); then
+        cores_limit=" (the CPU quota of a control group allows $quota of $cores)" cores=$quota
+    fi
 }
 
 # cores_by_group: prints the number of physical cores that this process may use in each group that shares
@@ -76,22 +105,26 @@ cores_by_group() {
         END { for (group in groups) print groups[group] }'
 }
 
-# choose_threads CORES: prints the threads of each rank for a machine with this many cores. On 16 cores,
-# 4 ranks of 4 threads train faster than 16 of one: fewer ranks wait for one another and hold a model. On a few
-# cores, one thread is best. The threads of a rank share a cache, and a rank has 2 GiB of memory.
+# Sets `threads` to the threads of each rank for a machine with `cores` cores, and `reason` to a clause about
+# why. On 16 cores, 4 ranks of 4 threads train faster than 16 of one: fewer ranks wait for one another and hold
+# a model. On a few cores, one thread is best. The threads of a rank share a cache, and a rank has 2 GiB of
+# memory.
+# shellcheck disable=SC2034
 choose_threads() {
-    local threads=1 size memory
-    if (($1 >= 16)); then
-        threads=4
+    local size memory
+    threads=1 reason='one rank for each core'
+    if ((cores >= 16)); then
+        threads=4 reason='few ranks wait for one another'
         while read -r size; do
-            while ((size % threads || $1 % threads)); do threads=$((threads / 2)); done
+            while ((size % threads || cores % threads)); do
+                threads=$((threads / 2)) reason='the threads of a rank share a cache'
+            done
         done < <(cores_by_group)
     fi
-    memory=$(awk '/^MemAvailable:/ { print int($2 / 2097152) }' /proc/meminfo 2>/dev/null) || memory=''
-    while [[ -n $memory ]] && (($1 / threads > (memory ? memory : 1) && $1 % (2 * threads) == 0)); do
-        threads=$((2 * threads))
+    memory=$(available_memory)
+    while [[ -n $memory ]] && ((2 * cores / threads > (memory > 2 ? memory : 2) && cores % (2 * threads) == 0)); do
+        threads=$((2 * threads)) reason="the $memory GiB of memory limit the ranks"
     done
-    printf '%s' "$threads"
 }
 
 # Succeeds if this process may use fewer cores than its control group, for example after taskset. Open MPI

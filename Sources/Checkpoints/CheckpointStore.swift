@@ -119,7 +119,7 @@ extension CheckpointStore {
     }
 
     /// Checks that a manifest names only files in its own folder.
-    static func check(names manifest: Manifest, in folder: String) throws(Failure) {
+    package static func check(names manifest: Manifest, in folder: String) throws(Failure) {
         for name in manifest.files.keys.sorted() {
             let bytes = name.utf8
             guard bytes.contains(UInt8(ascii: "/")) || bytes.contains(0) || name.isEmpty else {

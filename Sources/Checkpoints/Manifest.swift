@@ -100,7 +100,7 @@ extension Manifest: JSONReadable {
 
 extension Manifest {
     /// The JSON text. It holds the SHA-256 of itself with the 64 digits replaced by zeros.
-    var text: String {
+    package var text: String {
         var json = json
         json["checksum"] = .string(SHA256.hash(json.prettyText + "\n"))
         return json.prettyText + "\n"
@@ -110,7 +110,7 @@ extension Manifest {
     ///
     /// - Parameter path: the file's name in messages.
     /// - Throws: `.badData`.
-    init(parsing text: [UInt8], path: String) throws(Failure) {
+    package init(parsing text: [UInt8], path: String) throws(Failure) {
         // The format is read first because it decides the rest.
         guard let json = try? JSONValue(parsing: text), let format: Int = try? json.read("format")
         else {

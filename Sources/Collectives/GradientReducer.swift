@@ -329,7 +329,12 @@ package final class GradientReducer {
         if communicator.size > 1 {
             var spinWait = SpinWait(yields: yields)
             while failure == nil, !isComplete {
-                if advance() { spinWait.reset() } else { spinWait.wait() }
+                if advance() {
+                    spinWait.reset()
+                } else {
+                    RankPlace.finishedBuckets(completeBuckets, of: partition.buckets.count)
+                    spinWait.wait()
+                }
             }
             if let failure { throw failure }
         }
@@ -384,8 +389,14 @@ package final class GradientReducer {
         guard local.summed == partition.buckets.count, exchange?.isIdle ?? true else {
             return false
         }
+        return completeBuckets == partition.buckets.count
+    }
+
+    /// The number of buckets of this step whose sum the host's ranks have.
+    private var completeBuckets: Int {
         let all = UInt64(bucketsBefore + partition.buckets.count)
-        return reduced.prefix(memory.topology.segmentCount).allSatisfy { $0.value >= all }
+        let least = reduced.prefix(memory.topology.segmentCount).reduce(all) { min($0, $1.value) }
+        return max(0, Int(least) - bucketsBefore)
     }
 
     private func totalOfSquares() throws(Failure) -> Double {

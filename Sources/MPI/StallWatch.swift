@@ -7,11 +7,11 @@ import Synchronization
 /// Reports the ranks for which all others wait, such as one that is stopped or whose disk hangs.
 ///
 /// A thread on every rank answers inquiries, even while the rank's main thread waits or computes.
-/// If rank 0 has waited for a minute, it asks all ranks what they are doing and reports those that
-/// are not waiting themselves. It repeats the report after twice that time, four times, and so on.
-/// Rank 1 does the same if rank 0 is the rank that all others wait for. Rank 0 also reports its own
-/// wait for the disk, even if it is the only rank. If LOCKSTEP_STALL_LIMIT is set, a wait that
-/// exceeds it ends the job, and every rank's activity is reported.
+/// If rank 0 has waited for a minute, it asks all ranks what they are doing, reports those that are
+/// not waiting themselves, and lists the state of every rank. It repeats the report after twice that
+/// time, four times, and so on. Rank 1 does the same if rank 0 is the rank that all others wait for.
+/// Rank 0 also reports its own wait for the disk, even if it is the only rank. If
+/// LOCKSTEP_STALL_LIMIT is set, a wait that exceeds it ends the job.
 ///
 /// The thread calls MPI concurrently with the main thread, so with several ranks the library must
 /// provide `MPI_THREAD_MULTIPLE`.
@@ -29,6 +29,21 @@ package final class StallWatch: @unchecked Sendable {
         case inquiry = 1
         case answer
     }
+
+    /// The state of a rank, which it sends in an answer.
+    private struct State: Hashable {
+        var activity: RankActivity
+        var place: RankPlace
+
+        static var now: State { State(activity: RankActivity.now.activity, place: .now) }
+
+        var description: String {
+            activity.usesDisk ? activity.description : activity.description + place.description
+        }
+    }
+
+    /// The number of an inquiry, the activity and the numbers of the place.
+    private static let answerLength = 2 + RankPlace.now.numbers.count
 
     private let communicator: Communicator
     private let hosts: [String]
@@ -125,17 +140,16 @@ package final class StallWatch: @unchecked Sendable {
             let after = RankActivity.now
             guard after.activity == .waiting, after.seconds >= own.seconds else { continue }
             // Rank 0 reports for itself if it waits or if its disk delays it.
-            if communicator.rank == 1, let first = others[0], first != .computing { continue }
+            if communicator.rank == 1, let first = others[0], first.activity != .computing {
+                continue
+            }
             report(sentence(others, waited: own.seconds))
-            if isOverLimit { endJob(others) }
+            for line in states(others) { report(line) }
+            if isOverLimit { endJob() }
         }
     }
 
-    /// Reports the activity of every rank and ends the job.
-    private func endJob(_ answers: [Int: RankActivity]) {
-        for rank in 0..<communicator.size {
-            report("\(name(rank)): \(answers[rank].map { "is \($0.description)" } ?? "no answer")")
-        }
+    private func endJob() {
         report(
             "the job ends, because LOCKSTEP_STALL_LIMIT is \(limitSeconds ?? 0) s; resume the run "
                 + "from its last checkpoint.")
@@ -162,10 +176,10 @@ package final class StallWatch: @unchecked Sendable {
         return isEnding.load(ordering: .acquiring)
     }
 
-    /// Asks all ranks for their activity and returns the answers that arrive in time; nil if the
+    /// Asks all ranks for their state and returns the answers that arrive in time; nil if the
     /// watch ends in the meantime.
-    private func inquire(_ number: Int64) -> [Int: RankActivity]? {
-        var answers = [communicator.rank: RankActivity.now.activity]
+    private func inquire(_ number: Int64) -> [Int: State]? {
+        var answers = [communicator.rank: State.now]
         for rank in 0..<communicator.size where rank != communicator.rank {
             send([number], to: Int32(rank), .inquiry)
         }
@@ -175,7 +189,9 @@ package final class StallWatch: @unchecked Sendable {
             while let (source, numbers) = takeMessage(.answer) {
                 // A rank that was stopped answers the earlier inquiries first.
                 guard numbers[0] == number else { continue }
-                answers[Int(source)] = RankActivity(rawValue: numbers[1]) ?? .computing
+                answers[Int(source)] = State(
+                    activity: RankActivity(rawValue: numbers[1]) ?? .computing,
+                    place: RankPlace(numbers: Array(numbers[2...])))
             }
             if ends(within: 50) { return nil }
         }
@@ -185,7 +201,8 @@ package final class StallWatch: @unchecked Sendable {
     /// Answers the inquiries that have arrived.
     private func answerInquiries() {
         while let (source, numbers) = takeMessage(.inquiry) {
-            send([numbers[0], RankActivity.now.activity.rawValue], to: source, .answer)
+            let own = State.now
+            send([numbers[0], own.activity.rawValue] + own.place.numbers, to: source, .answer)
         }
     }
 
@@ -205,7 +222,7 @@ package final class StallWatch: @unchecked Sendable {
 
     private var handle: MPI_Comm { communicator.handle }
 
-    /// Receives a message with a tag that has arrived, of one or two numbers; nil if none has.
+    /// Receives a message with a tag that has arrived, an inquiry or an answer; nil if none has.
     private func takeMessage(_ tag: Tag) -> (source: Int32, numbers: [Int64])? {
         var flag: Int32 = 0
         var status = MPI_Status()
@@ -213,9 +230,9 @@ package final class StallWatch: @unchecked Sendable {
             MPI_Iprobe(MPI_ANY_SOURCE, tag.rawValue, handle, &flag, &status) == MPI_SUCCESS,
             flag != 0
         else { return nil }
-        var numbers: [Int64] = [0, 0]
+        var numbers = [Int64](repeating: 0, count: Self.answerLength)
         _ = MPI_Recv(
-            &numbers, 2, Int64.datatype, status.MPI_SOURCE, tag.rawValue, handle,
+            &numbers, Int32(numbers.count), Int64.datatype, status.MPI_SOURCE, tag.rawValue, handle,
             lockstep_status_ignore())
         return (status.MPI_SOURCE, numbers)
     }
@@ -223,22 +240,33 @@ package final class StallWatch: @unchecked Sendable {
     // MARK: - The report
 
     /// Returns the sentence that names the ranks for which all others wait.
-    private func sentence(_ answers: [Int: RankActivity], waited: Int64) -> String {
+    private func sentence(_ answers: [Int: State], waited: Int64) -> String {
         let unresponsive = (0..<communicator.size).filter { answers[$0] == nil }
-        let busy = answers.filter { $0.value != .waiting }.keys.sorted()
+        let busy = answers.filter { $0.value.activity != .waiting }.keys.sorted()
         let head = "no step has ended for \(waited) s: "
         if !unresponsive.isEmpty {
             return head
                 + "\(list(unresponsive)) \(unresponsive.count == 1 ? "does" : "do") not respond; "
                 + "continue a stopped process with kill -CONT, or end the run and resume it."
         }
-        if let first = busy.first, let activity = answers[first] {
+        if let first = busy.first, let state = answers[first] {
             return head
-                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(activity.description) while "
+                + "\(list(busy)) \(busy.count == 1 ? "is" : "are") \(state.activity.description) while "
                 + "the others wait; check the load and the disk of "
                 + "\(busy.count == 1 ? "that host" : "those hosts")."
         }
         return head + "all ranks wait for one another; check the network between the hosts."
+    }
+
+    /// Returns a line for each state that ranks are in, with these ranks.
+    private func states(_ answers: [Int: State]) -> [String] {
+        Dictionary(grouping: 0..<communicator.size) { answers[$0] }
+            .sorted { $0.value[0] < $1.value[0] }
+            .map { state, ranks in
+                let text = state.map { "\(ranks.count == 1 ? "is" : "are") \($0.description)" }
+                let who = ranks.count == 1 ? name(ranks[0]) : "ranks \(Format.ranges(ranks))"
+                return "\(who): \(text ?? "no answer")"
+            }
     }
 
     private func name(_ rank: Int) -> String { "rank \(rank) on \(hosts[rank])" }

@@ -104,6 +104,20 @@ package enum Format {
             decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
+    /// Returns ascending numbers with neighbors joined: "0-3, 8".
+    package static func ranges(_ numbers: [Int]) -> String {
+        var parts: [String] = []
+        var start = 0
+        for index in numbers.indices {
+            let isLast = index + 1 == numbers.count || numbers[index + 1] != numbers[index] + 1
+            guard isLast else { continue }
+            parts.append(
+                start == index ? "\(numbers[index])" : "\(numbers[start])-\(numbers[index])")
+            start = index + 1
+        }
+        return parts.joined(separator: ", ")
+    }
+
     /// Returns items as a list: "a", "a and b", or "a, b and c".
     package static func list(_ items: [String]) -> String {
         guard let last = items.last, items.count > 1 else { return items.first ?? "" }

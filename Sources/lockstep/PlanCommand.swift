@@ -136,9 +136,12 @@ struct PlanCommand: OneProcessCommand {
             try requireOption(
                 "--sequences-per-rank", sequencesPerRank, in: 1...100_000, remedy: "try 8")
         }
-        for (option, value) in [("--tokens", tokens), ("--critical-batch", criticalBatch)] {
+        for (option, value, example) in [
+            ("--tokens", tokens, "1e9"), ("--critical-batch", criticalBatch, "512"),
+        ] {
             guard let value, !(value > 0 && value <= 1e18) else { continue }
-            throw .option(option, value, "must be above 0 and at most 1e18", remedy: "try 1e9")
+            throw .option(
+                option, value, "must be above 0 and at most 1e18", remedy: "try \(example)")
         }
         if step != nil, let count = threads.threadsPerRank {
             throw .option(

@@ -46,6 +46,10 @@ extension CommandLineTests {
                     "--ranks \(best.ranks) --threads \(best.threads) -- lockstep train")
             )
             #expect(command.contains("my recipe.toml'"))
+            let text = try bench.lockstep(
+                "bench", "layouts", bench.path("my recipe.toml"), "--steps", "1")
+            let last = text.output.split(separator: "\n").last ?? ""
+            #expect(last.hasPrefix("fastest: ") && last.contains("/launch/mpirun --ranks "))
         }
 
         @Test("a recipe without a vocabulary is refused")

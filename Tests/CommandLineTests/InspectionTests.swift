@@ -55,6 +55,29 @@ extension CommandLineTests {
             #expect(outcome.output.contains("over \(tokens - 1) targets at step 6"))
         }
 
+        @Test("a run can be evaluated, sampled and reported while it trains")
+        func whileItTrains() throws {
+            let bench = try Workbench()
+            let job = try BackgroundCommand(
+                "\(Launch.root)/launch/mpirun",
+                ["--ranks", "2", "--oversubscribe", "--", Workbench.lockstep]
+                    + bench.training(
+                        set: "training.steps=1000000", "checkpoint.every=1000",
+                        "checkpoint.best=false", "evaluation.every=0"))
+            try job.wait(
+                until: { bench.exists(Workbench.checkpoint(1000)) }, "the first checkpoint")
+            for _ in 0..<3 {
+                for command in ["evaluate", "sample", "report"] {
+                    let outcome = try bench.lockstep(command, bench.path("run"))
+                    #expect(outcome.status == 0, "\(outcome.errors)")
+                }
+            }
+            let before = try bench.metrics().count
+            try job.wait(until: { try bench.metrics().count > before + 10 }, "further steps")
+            job.send(SIGTERM)
+            #expect(job.waitUntilExit() == 75)
+        }
+
         private func sample(
             _ bench: Workbench, _ options: String..., ranks: Int = 0
         ) throws -> String {

@@ -66,6 +66,33 @@ extension CommandLineTests {
             }
         }
 
+        @Test("the checkpoints of a run can lie elsewhere, and links among them lose no checkpoint")
+        func linkedCheckpoints() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let files = FileManager.default
+            try files.moveItem(
+                atPath: bench.path("run/checkpoints"), toPath: bench.path("elsewhere"))
+            try files.createSymbolicLink(
+                atPath: bench.path("run/checkpoints"), withDestinationPath: "../elsewhere")
+            try files.moveItem(
+                atPath: bench.path("elsewhere/step-00000006"), toPath: bench.path("kept"))
+            try files.createSymbolicLink(
+                atPath: bench.path("elsewhere/step-00000006"), withDestinationPath: "../kept")
+            let kept = try bench.names(in: "kept")
+            let resumption = ["train", "--resume", "--out", bench.path("run"), "--set"]
+            let resumed = try bench.lockstep(resumption + ["training.steps=12"])
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(resumed.errors.contains("resumed from the checkpoint of step 6"))
+            #expect(try bench.names(in: "elsewhere").last == "step-00000012")
+            #expect(try bench.names(in: "kept") == kept)
+
+            try files.moveItem(atPath: bench.path("elsewhere"), toPath: bench.path("gone"))
+            expectRefusal(
+                try bench.lockstep(resumption + ["training.steps=14"]), 66,
+                ["run/checkpoints: cannot be listed (No such file or directory)"])
+        }
+
         @Test("a file and a dangling link cannot hold a run or data")
         func filesAndDanglingLinks() throws {
             let bench = try Workbench()

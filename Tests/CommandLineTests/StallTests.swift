@@ -33,6 +33,9 @@ extension CommandLineTests {
             // The second rank waits ten seconds longer than the first before it reports.
             try job.wait { !reports().isEmpty }
             #expect(reports()[0].contains("\(name) does not respond"), "\(reports())")
+            try job.wait {
+                try String(contentsOfFile: errors, encoding: .utf8).contains("\(name): no answer")
+            }
             kill(stopped, SIGCONT)
             let steps = try bench.metrics().count
             try job.wait { try bench.metrics().count > steps + 5 }

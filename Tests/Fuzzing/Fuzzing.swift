@@ -1,60 +1,14 @@
-// The entry points that libFuzzer calls. `Tests/Fuzzing/run` compiles this file; the package does not.
+// The entry points that libFuzzer calls. `Tests/Fuzzing/run` compiles this file with `Readers.swift`; the package does
+// not.
 
-import Compute
 import Glibc
 import Support
-
-@testable import Checkpoints
-@testable import Data
-@testable import Recipes
-@testable import Sweeps
-
-/// A reader of files from others. A `Failure` is a good end; a crash, a hang or memory without a
-/// bound is not.
-private let readers: [String: @Sendable (Input) throws -> Void] = [
-    "safetensors": readSafetensors,
-    "tokens": readTokens,
-    "tokenizer": readTokenizer,
-    "vocabulary": readVocabulary,
-    "dataset": readDataset,
-    "manifest": readManifest,
-    "recipe": readRecipe,
-    "formula": readFormula,
-    "specification": readSpecification,
-    "ledger": readLedger,
-    "runs": readRuns,
-]
-
-/// The bytes that libFuzzer chose, and a folder for files with them.
-private struct Input {
-    let bytes: UnsafeRawBufferPointer
-    var text: String { String(decoding: bytes, as: UTF8.self) }
-
-    static let folder = variable("LOCKSTEP_FUZZING_FOLDER")
-
-    /// Writes a file with some bytes, by default all of them; returns its path.
-    func file(_ name: String, _ bytes: UnsafeRawBufferPointer? = nil) -> String {
-        let path = "\(Self.folder)/\(name)"
-        let bytes = bytes ?? self.bytes
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        precondition(write(descriptor, bytes.baseAddress, bytes.count) == bytes.count)
-        close(descriptor)
-        return path
-    }
-
-    /// The parts before and after the first byte 0.
-    var halves: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) {
-        let middle = bytes.firstIndex(of: 0) ?? bytes.count
-        return (
-            UnsafeRawBufferPointer(rebasing: bytes[..<middle]),
-            UnsafeRawBufferPointer(rebasing: bytes[min(middle + 1, bytes.count)...])
-        )
-    }
-}
 
 private func variable(_ name: String) -> String {
     getenv(name).map { String(cString: $0) } ?? ""
 }
+
+private let folder = variable("LOCKSTEP_FUZZING_FOLDER")
 
 nonisolated(unsafe) private var reader: (Input) throws -> Void = { _ in }
 
@@ -72,144 +26,11 @@ public func initialize(
 @_cdecl("LLVMFuzzerTestOneInput")
 public func test(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     do {
-        try reader(Input(bytes: UnsafeRawBufferPointer(start: start, count: count)))
+        try reader(
+            Input(bytes: UnsafeRawBufferPointer(start: start, count: count), folder: folder))
     } catch let failure as Failure {
         precondition(failure.code != .bug, failure.sentence)
     } catch is JSONProblem {
     } catch { fatalError("\(error)") }
     return 0
-}
-
-// MARK: - Readers
-
-private func readSafetensors(_ input: Input) throws {
-    let file = try SafetensorsFile(opening: input.file("a.safetensors"))
-    try file.requireFinite()
-    var sum = 0
-    for tensor in file.tensors {
-        precondition(file[tensor.name] != nil)
-        try file.withBytes(of: tensor) { bytes in for byte in bytes { sum &+= Int(byte) } }
-        guard tensor.type == .float32 else { continue }
-        let copy = Buffer<Float>(count: max(1, tensor.range.count / 4))
-        try file.copy(tensor.name, shape: tensor.shape, into: copy.base)
-    }
-}
-
-private func readTokens(_ input: Input) throws {
-    let dataset = try TokenDataset(files: [input.file("train.bin"), input.file("train.bin")])
-    try? dataset.validate(vocabularySize: 300)
-    _ = try dataset.fingerprint
-    let copy = Buffer<Int32>(count: dataset.tokenCount)
-    try dataset.copy(from: 0, count: dataset.tokenCount, into: copy.base)
-    try dataset.bounded(by: 300).copy(from: dataset.tokenCount / 2, count: 1, into: copy.base)
-}
-
-private let sample =
-    "In the beginning, God\u{2019}s  12 words:\n\tcreated\u{1F600} <|endoftext|>\r\n"
-
-private func readTokenizer(_ input: Input) throws {
-    _ = input.file("tokenizer.json")
-    let tokenizer = try loadTokenizer(folder: Input.folder)
-    try exercise(tokenizer)
-    // What it saves must be what it read.
-    _ = Array(tokenizer.savedForm.utf8).withUnsafeBytes { input.file("tokenizer.json", $0) }
-    let again = try loadTokenizer(folder: Input.folder)
-    precondition(again.fingerprint == tokenizer.fingerprint)
-}
-
-private func readVocabulary(_ input: Input) throws {
-    _ = input.file("vocab.json", input.halves.0)
-    _ = input.file("merges.txt", input.halves.1)
-    try exercise(BytePairTokenizer(folder: Input.folder))
-}
-
-private func exercise(_ tokenizer: any Tokenizer) throws {
-    _ = tokenizer.bytes(of: .max)
-    _ = try tokenizer.decode(Array(0..<UInt32(tokenizer.vocabularySize)))
-    guard let ids = try? tokenizer.encodeWithEndOfText(sample) else { return }
-    precondition(ids.allSatisfy { $0 < tokenizer.vocabularySize })
-    guard let ids = try? tokenizer.encode(sample) else { return }
-    let decoded = try tokenizer.decode(ids)
-    precondition(decoded == Array(sample.utf8))
-}
-
-private func readDataset(_ input: Input) throws {
-    _ = input.file(DatasetDescription.fileName)
-    let description = try DatasetDescription.load(folder: Input.folder)
-    _ = description?.text
-}
-
-private func readManifest(_ input: Input) throws {
-    _ = try? Manifest(parsing: Array(input.bytes), path: "manifest.json")
-    // The checksum keeps mutations from the rest, but whoever writes a file can write its checksum.
-    let manifest = try Manifest(json: JSONValue(parsing: input.bytes))
-    try CheckpointStore.check(names: manifest, in: Input.folder)
-    // The seed of a recipe fits in an `Int`.
-    guard manifest.seed <= Int.max else { return }
-    let text = manifest.text
-    let again = try Manifest(parsing: Array(text.utf8), path: "manifest.json")
-    precondition(again == manifest)
-}
-
-private func readRecipe(_ input: Input) throws {
-    let text = input.text
-    var edited = RecipeText(text)
-    edited.set("training", "steps", to: "5")
-    let recipe = try Recipe(toml: text, name: "recipe.toml")
-    let again = try Recipe(toml: recipe.toml, name: "recipe.toml")
-    precondition(again == recipe, "a recipe changes when it is written and read")
-    _ = try recipe.applying([String(text.prefix(40))])
-}
-
-private func readFormula(_ input: Input) throws {
-    let formula = try Formula(input.text, key: "formula", variables: ["lr", "B", "B0", "k", "Bn"])
-    _ = formula.value([1e-3, 64, 8, 8, 100])
-    _ = formula.mentions("Bn")
-}
-
-private let baseRecipe = """
-    [model]
-    layers = 1
-    heads = 2
-    width = 8
-    context_length = 8
-    [schedule]
-    name = "constant"
-    """
-
-private func readSpecification(_ input: Input) throws {
-    let specification = try SweepSpecification(toml: input.text, name: "sweep.toml") { _ in
-        baseRecipe
-    }
-    try specification.validate()
-    let points = try SweepSchedule(specification).points([])
-    _ = try points.first.map { (point) throws(Failure) in try specification.recipe(for: point) }
-}
-
-/// The files of a sweep that the ledger and the timings belong to; two of them are not varied.
-private let sweep: SweepFolder = {
-    let folder = SweepFolder(Input.folder)
-    let specification = """
-        recipe = "base.toml"
-        batches = [1, 2]
-        learning_rates = [1e-3, 2e-3, 4e-3]
-        seeds = [1, 2]
-        tokens = [64]
-        """
-    try? AtomicFile.write(specification, to: folder.specification)
-    try? AtomicFile.write(baseRecipe, to: folder.recipe)
-    return folder
-}()
-
-private func readLedger(_ input: Input) throws {
-    _ = input.file("ledger.jsonl", input.halves.0)
-    _ = input.file("timings.jsonl", input.halves.1)
-    let findings = try sweep.findings()
-    _ = findings.text
-    try sweep.write(findings)
-}
-
-private func readRuns(_ input: Input) throws {
-    let table = try RunTable(reading: input.file("runs.csv"), contextLength: nil)
-    _ = try table.findings(RunTableRequest()).text
 }

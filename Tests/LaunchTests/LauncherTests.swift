@@ -278,11 +278,59 @@ private enum ControlGroup {
 
     @Test("the CPUs of a Slurm job limit the ranks of one machine")
     func slurmCPUs() throws {
-        let one = try flags(environment: ["SLURM_CPUS_ON_NODE": "1"])
-        #expect(one.contains(" -n 1 "))
+        let outcome = try Launch.run(
+            launcher, ["--dry-run", "--", "true"], environment: ["SLURM_CPUS_ON_NODE": "1"])
+        #expect(outcome.status == 0)
+        #expect(outcome.output.contains(" -n 1 "))
+        #expect(
+            outcome.errors.hasPrefix("launch/mpirun: chose --ranks 1 --threads 1 for 1 core"),
+            "\(outcome.errors)")
         // Another job may use the other cores.
-        let cores = ProcessInfo.processInfo.activeProcessorCount
-        if cores > 1 { #expect(one.contains(" --bind-to none ")) }
+        guard ProcessInfo.processInfo.activeProcessorCount > 1 else { return }
+        #expect(outcome.output.contains(" --bind-to none "))
+        #expect(outcome.errors.contains(" (Slurm allows 1 of "), "\(outcome.errors)")
+    }
+
+    /// The functions of launch/_machine.sh see a made-up machine: `lscpu` lists its processors, each
+    /// with its core, NUMA node and caches.
+    @Test(
+        "ranks and threads follow cores, hardware threads, caches, quota and memory",
+        arguments: [
+            // (processors, hardware threads of a core, cores that share a cache, quota, GiB)
+            (2, 1, 2, "", 16, "2 1 2: one rank for each core"),
+            (8, 2, 4, "", 64, "4 1 4 (8 hardware threads): one rank for each core"),
+            (16, 1, 16, "", 64, "4 4 16: few ranks wait for one another"),
+            (32, 2, 8, "", 64, "4 4 16 (32 hardware threads): few ranks wait for one another"),
+            (24, 1, 6, "", 64, "12 2 24: the threads of a rank share a cache"),
+            (15, 1, 15, "", 64, "15 1 15: one rank for each core"),
+            (
+                32, 1, 8, "4", 64,
+                "4 1 4 (the CPU quota of a control group allows 4 of 32): one rank for each core"
+            ),
+            (16, 1, 16, "", 4, "2 8 16: the 4 GiB of memory limit the ranks"),
+            (4, 1, 4, "", 1, "1 4 4: the 1 GiB of memory limit the ranks"),
+        ])
+    func layoutOfAMachine(
+        processors: Int, hardwareThreads: Int, cacheCores: Int, quota: String, memory: Int,
+        layout: String
+    ) throws {
+        let list = (0..<processors).map { processor in
+            let core = processor / hardwareThreads
+            return "\(processor),0,\(core),0,\(core):\(core):\(core / cacheCores)"
+        }
+        let script = """
+            . "$0/launch/_machine.sh"
+            lscpu() { printf '%s\\n' "$list"; }
+            env() { echo \(processors); }
+            allowed_processors() { echo 0-\(processors - 1); }
+            quota_cores() { echo "\(quota)"; }
+            available_memory() { echo \(memory); }
+            count_cores && choose_threads && echo "$((cores / threads)) $threads $cores$cores_limit: $reason"
+            """
+        let outcome = try Launch.run(
+            "bash", ["-euc", script, Launch.root],
+            environment: ["list": list.joined(separator: "\n")])
+        #expect(outcome.output == layout + "\n", "\(outcome.errors)")
     }
 
     @Test("a number of Slurm tasks must be a whole number", arguments: ["x", "-3", "0"])

@@ -55,8 +55,16 @@ struct SuperviseHostsTests {
         }
     }
 
-    @Test("a run continues on the hosts that still answer, with the same bytes")
-    func continuesOnTheHostsThatAnswer() throws {
+    /// What happens to a host, as a command with the host's name as `$host`.
+    enum Loss: String, CaseIterable, Sendable {
+        case killed = "kill -KILL $(ip netns pids $host)"
+        case cutOff = "ip -n $host link set eth0 down"
+    }
+
+    @Test(
+        "a run continues on the hosts that still answer, with the same bytes",
+        arguments: Loss.allCases)
+    func continuesOnTheHostsThatAnswer(loss: Loss) throws {
         let bench = try Workbench()
         let hosts = try Hosts("s")
         let steps = 4000
@@ -66,20 +74,23 @@ struct SuperviseHostsTests {
             try bench.lockstep(bench.training(into: "alone") + settings).status == 0)
 
         let script = """
-            run=$0
+            run=$0 host=\(hosts.host(2))
             "$@" 2>"$run.log" & child=$!
             until ls -d "$run"/checkpoints/step-* >/dev/null 2>&1 || ! kill -0 $child; do
                 sleep 0.01
             done
-            touch \(hosts.folder)/dead-\(hosts.host(2))
-            kill -KILL $(ip netns pids \(hosts.host(2)))
-            wait $child; status=$?; cat "$run.log" >&2; exit $status
+            touch \(hosts.folder)/dead-$host
+            \(loss.rawValue)
+            wait $child; status=$?; cat "$run.log" >&2
+            # The processes of the lost host end by themselves.
+            for i in $(seq 600); do [ -z "$(ip netns pids $host)" ] && exit $status; sleep 0.1; done
+            exit 1
             """
         let outcome = try Launch.run(
             "bash",
             ["-c", script, bench.path("run")] + hosts.start("supervise")
                 + ["--backoff", "1", "--", Workbench.lockstep]
-                + bench.training(into: "run") + settings)
+                + bench.training(into: "run") + settings, seconds: 240)
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(
             outcome.sentences.contains(

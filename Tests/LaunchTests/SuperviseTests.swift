@@ -59,6 +59,18 @@ import Testing
         #expect(try starts(folder).count == 2)
     }
 
+    @Test("a rank that does not respond has a time limit, which can be set")
+    func stallLimit() throws {
+        let folder = try standIn("echo \"$LOCKSTEP_STALL_LIMIT\" >>limits")
+        #expect(try run(folder).status == 0)
+        let outcome = try Launch.run(
+            supervise,
+            ["--ranks", "1", "--", "\(folder.path)/lockstep", "train", "--resume"]
+                + ["--out", "\(folder.path)/run"], environment: ["LOCKSTEP_STALL_LIMIT": "7"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try folder.read("limits") == "1800\n7\n")
+    }
+
     @Test("a crash loop without progress ends with its reason")
     func crashLoopEndsWithItsReason() throws {
         let folder = try standIn("mkdir -p run; touch run/recipe.toml; exit 74")

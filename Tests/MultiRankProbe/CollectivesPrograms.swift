@@ -1,5 +1,6 @@
 import Collectives
 import Compute
+import Foundation
 import MPI
 import Recipes
 import Support
@@ -261,6 +262,37 @@ func exchangeStatistics(_ world: Communicator, _ arguments: Arguments) throws(Fa
     report.requests = totals.requests.map(\.rawValue)
     report.anyRequest = totals.anyRequest.rawValue
     try printReports(report, on: world)
+}
+
+/// Lets rank 1 stop for some seconds after the first of three buckets, so that the watch of rank 0 reports
+/// the place where it waits.
+func waitForABucket(_ world: Communicator) throws(Failure) {
+    let bucket = 2 * SumOfSquares.blockSize
+    let reducer = try GradientReducer(
+        communicator: world, tree: ReductionTree(laneCount: 2), elementCount: 3 * bucket,
+        team: ThreadTeam(threads: 1, yields: true), bucketBytes: 4 * bucket)
+    let watch = try StallWatch(of: world) { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
+    RankPlace.enter(.passes, step: 8)
+    reducer.beginStep()
+    for lane in reducer.lanes {
+        let gradient = reducer.beginLane(lane)
+        for index in 0..<gradient.count { gradient.base[index] = 1 }
+        if world.rank == 0 { reducer.finished(0..<gradient.count) }
+        try world.barrier()
+        if world.rank == 1 {
+            reducer.finished(2 * bucket..<gradient.count)
+            while reducer.finishedBuckets == 0 { reducer.progress() }
+            Thread.sleep(forTimeInterval: 4)
+            reducer.finished(0..<2 * bucket)
+        }
+        reducer.endLane()
+    }
+    RankPlace.enter(.reduction, step: 8)
+    let sum = try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
+    let isRight = sum.base[0] == 2
+    watch.end()
+    try reducer.free()
+    try printReports(["ended": isRight], on: world)
 }
 
 /// Measures the time of exchanges and of MPI_Allreduce.

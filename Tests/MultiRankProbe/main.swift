@@ -29,6 +29,7 @@ func runInMPI(_ arguments: Arguments) throws(Failure) {
         case "same": try compareStrings(world, arguments)
         case "fail": try failAlone(world, arguments)
         case "stall": try endDuringInquiry(world)
+        case "bucket": try waitForABucket(world)
         case "reduce": try reduce(world, arguments)
         case "statistics": try exchangeStatistics(world, arguments)
         case "range-test": try testRange(world, arguments)

@@ -90,6 +90,10 @@ import Training
         // The expected largest of 4096 normal numbers is 3.61, and that of 4 is 1.03.
         let last = try #require(noisy.rows.last)
         #expect(abs(last.stragglerSeconds - 0.00258) < 5e-5)
+        let words = "The measured steps vary by"
+        #expect(!noisy.text.contains(words))
+        let varied = try self.plan(measurement: try Self.measurement(deviation: 0.02))
+        #expect(varied.text.contains("\(words) 20 %, so waits"))
     }
 
     @Test("a batch that grows has rates by each rule, more tokens and a critical number of ranks")
@@ -112,6 +116,18 @@ import Training
         #expect(plan.text.contains("Beyond 100 ranks, the batch exceeds the critical batch"))
     }
 
+    @Test("the documentation lists every field of the JSON")
+    func documentedFields() throws {
+        let page = try DocumentationPage("PlanACluster")
+        let plan = try plan { $0.sequencesPerRank = nil }
+        page.expectNames(plan.json)
+        guard case .array(let rows)? = plan.json["rows"], case .object(let row)? = rows.first else {
+            Issue.record("the plan has rows")
+            return
+        }
+        page.expectNames(row)
+    }
+
     @Test("a fixed batch ends at its lanes, with the reason")
     func aFixedBatchEndsAtItsLanes() throws {
         let plan = try plan { $0.sequencesPerRank = nil }
@@ -122,7 +138,8 @@ import Training
 
     @Test("the exchange that is executed agrees with the formula")
     func theExecutedExchangeAgrees() throws {
-        let plan = try plan(mostRanks: 64) { $0.executes = true }
+        let plan = try plan(mostRanks: 1024) { $0.executes = true }
+        #expect(plan.rows.last?.ranks == 1024)
         for row in plan.rows {
             let executed = try #require(row.executedSeconds)
             #expect(abs(executed / row.stepSeconds - 1) < 0.03, "\(row.ranks) ranks")
@@ -172,6 +189,18 @@ import Training
         arguments: [
             ("\"ranks\":4", "\"ranks\":0", "measured step"),
             ("\"step_seconds\":0.1", "\"step_seconds\":-1", "measured step"),
+            ("\"step_seconds\":0.1", "\"step_seconds\":1e-300", "measured step"),
+            ("\"backward_seconds\":0.1", "\"backward_seconds\":0", "measured step"),
+            ("\"update_seconds\":0.02", "\"update_seconds\":1e300", "measured step"),
+            (
+                "\"step_seconds_deviation\":0.0", "\"step_seconds_deviation\":1e300",
+                "measured step"
+            ),
+            ("\"threads_per_rank\":2", "\"threads_per_rank\":9000000000000000000", "measured step"),
+            (
+                "\"sequence_length\":64", "\"sequence_length\":9000000000000000000",
+                "measured step"
+            ),
             ("[model]", "[models]", "recipe"), ("\"recipe\"", "\"size\"", "string"),
         ])
     func badReports(text: String, replacement: String, form: String) throws {

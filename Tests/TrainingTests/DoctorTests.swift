@@ -49,6 +49,20 @@ import Training
         Doctor.warnings(ranks, runFolder: nil)
     }
 
+    @Test("the documentation lists every field of the JSON")
+    func documentedFields() throws {
+        let page = try DocumentationPage("RunOnSeveralHosts")
+        let report = Doctor.report(
+            [rank(cores: [0, 1])], threadLevel: "multiple", runFolder: "/tmp/lockstep-none")
+        page.expectNames(report)
+        guard case .array(let ranks)? = report["ranks"], case .object(let rank)? = ranks.first
+        else {
+            Issue.record("the report has ranks")
+            return
+        }
+        page.expectNames(rank)
+    }
+
     @Test("the folders of control groups are listed from the root down")
     func foldersOfControlGroups() {
         func folders(_ controller: String, _ groups: String) -> [String] {

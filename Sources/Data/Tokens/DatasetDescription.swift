@@ -131,7 +131,7 @@ extension DatasetDescription: JSONReadable {
     }
 
     /// The content of the file.
-    var text: String {
+    package var text: String {
         var json: JSONObject = [
             "version": .integer(version), "tokenizer": tokenizer.json,
             "format": .string(format.rawValue),

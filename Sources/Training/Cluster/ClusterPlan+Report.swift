@@ -40,7 +40,7 @@ extension ClusterPlan {
                     Self.milliseconds(row.stepSeconds),
                 ] + executed + [
                     Self.milliseconds(row.exposedSeconds),
-                    Format.count(Int(row.tokensPerSecond.rounded())),
+                    Self.whole(row.tokensPerSecond),
                     Format.fixed(row.efficiency, decimals: 3), Format.bytes(row.rankBytes),
                     Format.count(row.globalBatch), Format.significant(row.tokens, digits: 3),
                     Format.significant(row.hours, digits: 3),
@@ -76,6 +76,13 @@ extension ClusterPlan {
         }
         if let criticalSentence { sentences.append(criticalSentence) }
         if let limit { sentences.append("No larger layout is possible: \(limit.sentence)") }
+        let variation = request.step.deviation / request.step.seconds
+        if variation > Self.usualVariation {
+            sentences.append(
+                "The measured steps vary by \(Format.fixed(100 * variation, decimals: 0)) %, so waits "
+                    + "for the slowest rank are a large part of the plan; measure on idle cores for a "
+                    + "better one.")
+        }
         if request.step.ranks != request.ranksPerHost {
             sentences.append(
                 "The step was measured on \(Format.counted(request.step.ranks, "rank")), but a host has "
@@ -100,6 +107,14 @@ extension ClusterPlan {
             return "The batch of \(Format.counted(batch, "sequence")) \(side) \(text)."
         }
         return "Beyond \(Format.counted(criticalRanks, "rank")), the batch exceeds \(text)."
+    }
+
+    /// The standard deviation of steps relative to their median on a machine that does nothing else.
+    private static let usualVariation = 0.05
+
+    private static func whole(_ number: Double) -> String {
+        number < 1e15
+            ? Format.count(Int(number.rounded())) : Format.significant(number, digits: 3)
     }
 
     private static func milliseconds(_ seconds: Double) -> String {

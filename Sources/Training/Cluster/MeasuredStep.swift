@@ -29,6 +29,10 @@ package struct MeasuredStep: JSONReadable, Sendable, Equatable {
         lanes * (recipe.training.globalBatch / recipe.reduction.lanes) * sequenceLength
     }
 
+    /// The threads of a rank, and the seconds of a step, that are taken for possible.
+    private static let threadLimits = 1...65_536
+    private static let secondLimits = 1e-9...1e9
+
     /// The host of a measured rank.
     private struct Place: JSONReadable {
         let host: String
@@ -45,8 +49,9 @@ package struct MeasuredStep: JSONReadable, Sendable, Equatable {
         sequenceLength = try json.read("sequence_length")
         seconds = try json.read("step_seconds")
         let mean: Double = try json.read("mean_step_seconds")
-        guard ranks >= 1, ranks <= recipe.reduction.lanes, threads >= 1, sequenceLength >= 1,
-            seconds > 0, mean > 0
+        guard ranks >= 1, ranks <= recipe.reduction.lanes, Self.threadLimits.contains(threads),
+            sequenceLength >= 1, sequenceLength <= recipe.model.contextLength,
+            Self.secondLimits.contains(seconds), Self.secondLimits.contains(mean)
         else { throw .mismatch("measured step") }
         let places: [Place] = try json.read("rank_times")
         guard Set(places.map(\.host)).count == 1 else {
@@ -56,6 +61,7 @@ package struct MeasuredStep: JSONReadable, Sendable, Equatable {
         let scale = seconds / mean
         func part(_ name: String) throws(JSONProblem) -> Double {
             let seconds: Double = try json.read("\(name)_seconds")
+            guard seconds <= Self.secondLimits.upperBound else { throw .mismatch("measured step") }
             return max(0, seconds * scale)
         }
         forward = try part("data") + part("forward")
@@ -63,7 +69,11 @@ package struct MeasuredStep: JSONReadable, Sendable, Equatable {
         reduction = try part("exposed_reduce")
         update = try part("update")
         other = try part("other")
+        guard forward > 0, backward > 0 else { throw .mismatch("measured step") }
         deviation = try json.read("step_seconds_deviation")
+        guard (0...Self.secondLimits.upperBound).contains(deviation) else {
+            throw .mismatch("measured step")
+        }
         let memory: Double = try json.read("planned_gib")
         rankBytes = Int(min(0x1p62, max(0, memory * 0x1p30)))
     }

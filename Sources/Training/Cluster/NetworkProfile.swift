@@ -81,12 +81,15 @@ extension NetworkProfile {
             try self.init(toml: readText(name), file: name, name: name)
             return
         }
-        let folder = FileSystem.pathAboveProgram("cluster/profiles")
-        let files = try folder.map { (folder) throws(Failure) in
-            try FileSystem.names(in: folder)
+        guard let folder = FileSystem.pathAboveProgram("cluster/profiles") else {
+            throw .file(
+                .missingInput, "cluster/profiles", "is in no folder above the program",
+                remedy: "run the lockstep of a checkout or of a package, or give --network the "
+                    + "path of a profile")
         }
-        let names = (files ?? []).filter { $0.hasSuffix(".toml") }.map { String($0.dropLast(5)) }
-        guard let folder, names.contains(name) else {
+        let names = try FileSystem.names(in: folder).filter { $0.hasSuffix(".toml") }
+            .map { String($0.dropLast(5)) }
+        guard names.contains(name) else {
             throw .option(
                 "--network", name, "is not the name of a profile",
                 remedy: "give "

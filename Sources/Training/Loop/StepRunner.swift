@@ -171,17 +171,22 @@ package final class StepRunner {
     ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
+        let step = state.step + 1
+        RankPlace.enter(.passes, step: step)
         trainLanes(batches, clock: &clock)
+        RankPlace.enter(.reduction, step: step)
         let gradients = try clock.measure(.wait) { () throws(Failure) in
             try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
         }
         noteBuckets()
+        RankPlace.enter(.losses, step: step)
         let asked = requests()
         let ownLoad = load(clock.times)
         let totals = try clock.measure(.wait) { () throws(Failure) in
             try exchange.exchange(
                 laneSteps, in: reducer.division, requests: asked, load: ownLoad)
         }
+        RankPlace.enter(.update, step: step)
         let loss = totals.sum.loss / totals.sum.targets
         let learningRate = learningRate ?? plan.learningRate(after: state.step)
         let gradientNorm = reducer.sumOfSquares.squareRoot()
@@ -196,7 +201,7 @@ package final class StepRunner {
                 try update(gradients, scale: clipping, learningRate: learningRate)
             }
         }
-        state.step += 1
+        state.step = step
         clock.measure(.update) {
             state.average?.add(state.parameters, step: state.step, engine: engine)
         }

@@ -244,6 +244,7 @@ package final class Trainer {
     /// Saves the state, unless it has a defect or the log lacks lines that a resume would need.
     private func checkpoint(isRequired: Bool, best: BestEvaluation?) throws(Failure) {
         guard try logIsComplete(isRequired: isRequired) else { return }
+        RankPlace.enter(.checkpoint, step: state.step)
         try note(.checkpoint) { () throws(Failure) in
             try checkpoints.finishPending()
             let before = defect
@@ -278,6 +279,7 @@ package final class Trainer {
     }
 
     private func evaluate() throws(Failure) -> Evaluation {
+        RankPlace.enter(.evaluation, step: state.step)
         let evaluation = try note(.evaluation) { () throws(Failure) in
             try evaluator.run(model, parameters: state.evaluated, showingProgressOf: job)
         }

@@ -166,17 +166,8 @@ package struct Doctor {
 
     /// Returns a list of cores as text, such as "core 3" or "cores 0-3, 8".
     package static func coreList(_ cores: [Int]) -> String {
-        var parts: [String] = []
-        var start = 0
-        for index in cores.indices {
-            let isLast = index + 1 == cores.count || cores[index + 1] != cores[index] + 1
-            guard isLast else { continue }
-            parts.append(
-                start == index ? "\(cores[index])" : "\(cores[start])-\(cores[index])")
-            start = index + 1
-        }
-        guard !parts.isEmpty else { return "no known core" }
-        return (cores.count == 1 ? "core " : "cores ") + parts.joined(separator: ", ")
+        guard !cores.isEmpty else { return "no known core" }
+        return (cores.count == 1 ? "core " : "cores ") + Format.ranges(cores)
     }
 
     /// Returns the type and the free space of a folder's file system; the folder need not exist.

@@ -79,8 +79,8 @@ extension MachineFacts: JSONReadable {
     var json: JSONObject {
         [
             "host": .string(host), "processors": .array(processors.map(JSONValue.integer)),
-            "cores": .array(cores.map(JSONValue.integer)),
-            "usable_cores": .array(usable.cores.map(JSONValue.integer)),
+            "cores": .array(cores.sorted().map(JSONValue.integer)),
+            "usable_cores": .array(usable.cores.sorted().map(JSONValue.integer)),
             "quota": usable.quota.map(JSONValue.number) ?? .null,
             "machine_cores": .integer(machineCores), "threads": .integer(threads),
             "instruction_set": .string(instructionSet), "memory_bytes": .integer(memoryBytes),
