@@ -136,7 +136,8 @@ package struct PlainAnswer: Sendable, Equatable {
         let start = "it is undecided whether \(Format.list(clauses))"
         if holds { return Format.sentence(start) }
         guard let best else {
-            return Format.sentence("\(start); the runs do not show yet which rule is the best guess")
+            return Format.sentence(
+                "\(start); the runs do not show yet which rule is the best guess")
         }
         return Format.sentence(
             open.count == 1 && best.rule.name == first.name
