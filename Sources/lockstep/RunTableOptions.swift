@@ -18,7 +18,10 @@ struct RunTableOptions: ParsableArguments {
     var baseBatch: Int?
 
     @Option(
-        help: "The rules to judge, such as none,power:0.7,linear (default: none,sqrt,linear).")
+        help: """
+            The rules to judge, such as none,power:0.7,surge:64 or 'formula:lr * k^0.25' (default: \
+            none,sqrt,linear).
+            """)
     var rules: String?
 
     @Option(
@@ -75,11 +78,18 @@ struct RunTableOptions: ParsableArguments {
         var request = RunTableRequest()
         request.tolerance = tolerance.tolerance
         request.baseBatch = baseBatch
-        request.rules = rules?.split(separator: ",", omittingEmptySubsequences: false).map {
-            String($0)
-        }
+        request.rules = rules.map(Self.ruleNames)
         (request.steps, request.tokens) = (steps, tokens)
         return request
+    }
+
+    /// Returns the names between the commas, except for those within parentheses.
+    private static func ruleNames(_ text: String) -> [String] {
+        var depth = 0
+        return text.split(omittingEmptySubsequences: false) { character in
+            depth += character == "(" ? 1 : character == ")" ? -1 : 0
+            return character == "," && depth == 0
+        }.map(String.init)
     }
 
     /// Refuses these options for a path that is not that of a CSV file.

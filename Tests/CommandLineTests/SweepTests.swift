@@ -358,12 +358,12 @@ extension CommandLineTests {
             ("extend = 0", "extend = 0\nrules = [\"liner\"]", "did you mean \"linear\"?"),
             (
                 "extend = 0", "extend = 0\nrules = [{ rule = \"formula\", formula = \"lr * (B\" }]",
-                "[scaling] formula"
+                "rules: formula"
             ),
             (
                 "extend = 0",
                 "extend = 0\nrules = [{ rule = \"formula\", formula = \"lr * (1 - B)\" }]",
-                "[scaling] formula"
+                "rules: formula"
             ),
             ("extend = 0", "extend = 0\n[set]\n\"model.layer\" = 2", "did you mean \"layers\"?"),
             ("recipe = \"constant.toml\"", "recipe = \"none.toml\"", "none.toml: cannot be opened"),

@@ -121,6 +121,21 @@ import Testing
         #expect(abs(measured.rows[0].tokens / 2560 - (1 + 8.0 / 20) / (1 + 64.0 / 20)) < 0.01)
     }
 
+    @Test("a large critical batch is a whole number, and the two critical batches are explained")
+    func criticalBatches() throws {
+        var planted = PlantedBranches(steps: [100])
+        planted.curve = { batch, sequences in
+            3 - Double(sequences) / 1000 / (1 + Double(batch) / 1234)
+        }
+        planted.noise = 0
+        let text = try planted.branches().text
+        let sentence = try #require(text.first { $0.contains("Emin = ") })
+        #expect(sentence.contains(", a critical batch of 1,2") && !sentence.contains("e+"))
+        #expect(text.contains { $0.hasPrefix("The two critical batches answer different") })
+        planted.decays = true
+        #expect(try !planted.branches().text.contains { $0.hasPrefix("The two critical") })
+    }
+
     @Test("without a clear fall, or with a decayed rate, tokens and steps are not stated")
     func noTokensAndSteps() throws {
         func reason(_ planted: PlantedBranches) throws -> String {

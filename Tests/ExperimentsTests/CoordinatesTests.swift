@@ -9,6 +9,7 @@ import Testing
     /// Returns a check whose changes are proportional to a power of the width, with noise.
     private func check(
         exponent: Double, noise: Double = 0.02, seeds: Int = 3, axis: CoordinateAxis = .width,
+        layers: Int = 2,
         change: (CoordinatePlace, Double) -> Double = { $1 }
     ) -> Coordinates {
         let random = CounterRandom(key: 5)
@@ -23,7 +24,7 @@ import Testing
                 runs.append(
                     CoordinateRun(
                         parametrization: .mup,
-                        size: axis.size(size, like: ModelSize(width: 32, layers: 2)),
+                        size: axis.size(size, like: ModelSize(width: 32, layers: layers)),
                         seed: UInt64(seed),
                         changes: [Dictionary(uniqueKeysWithValues: changes)]))
             }
@@ -44,6 +45,14 @@ import Testing
             #expect(slope.finding == (exponent == 0 ? .flat : exponent > 0 ? .grows : .shrinks))
         }
         #expect(check.isFlat(.mup) == (exponent == 0))
+    }
+
+    @Test("the only block of a model is judged once")
+    func oneBlock() {
+        let check = check(exponent: 0, layers: 1)
+        #expect(check.slopes.map(\.place) == [.embedding, .firstBlock, .logits])
+        #expect(check.isFlat(.mup) == true)
+        #expect(self.check(exponent: 1, layers: 1).isFlat(.mup) == false)
     }
 
     @Test("noisy changes are undecided")

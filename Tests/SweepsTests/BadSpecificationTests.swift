@@ -51,11 +51,11 @@ import Testing
             ("rules = [\"cube\"]", "s.toml: rules = \"cube\": must be one of "),
             (
                 "rules = [{ rule = \"power\", exponent = \"x\" }]",
-                "s.toml: [scaling] exponent = \"x\": must be a number; "
+                "s.toml: rules: exponent = \"x\": must be a number; "
             ),
             (
                 "rules = [{ rule = \"power\", power = 1 }]",
-                "s.toml: has the unknown key \"power\" in [scaling]; "
+                "s.toml: has the unknown key \"power\" in rules; "
             ),
             (
                 "widths = [64, 128]\nparametrizations = [\"mu\"]",
@@ -74,7 +74,7 @@ import Testing
             ),
             (
                 "rules = [{ rule = \"power\" }]",
-                "s.toml: [scaling] exponent: is missing, but rule = \"power\" needs it; "
+                "s.toml: rules: exponent: is missing, but rule = \"power\" needs it; "
             ),
             (
                 "steps = [3]\n[set]\n\"schedule.name\" = \"cosine\"",

@@ -121,11 +121,10 @@ import Verdicts
             "line 1: lr and learning_rate could each be the column learning_rate; choose one, as "
                 + "with --column lr, or remove the others."
         ) { _ = try RunTable(reading: path()) }
-        expectFailure(.badData, "loss and val_loss could each be the column validation_loss") {
-            _ = try RunTable(reading: path(), choosing: ["lr"])
-        }
+        // Next to a validation loss, "loss" is that of training.
         for (titles, rate, loss) in [
-            (["lr", "val_loss"], 1e-3, 4.0), (["learning_rate", "loss"], 2e-3, 3.0),
+            (["lr"], 1e-3, 4.0), (["lr", "val_loss"], 1e-3, 4.0),
+            (["learning_rate", "loss"], 2e-3, 3.0),
         ] {
             let point = try #require(
                 try RunTable(reading: path(), choosing: titles).points.first)
@@ -133,6 +132,11 @@ import Verdicts
         }
         expectFailure(.badData, "lr and learning_rate could each be") {
             _ = try RunTable(reading: path(), choosing: ["lr", "learning_rate", "loss"])
+        }
+        let two = try folder.write(
+            "two.csv", "batch,lr,step,val_loss,eval_loss\n8,1e-3,10,3,4")
+        expectFailure(.badData, "val_loss and eval_loss could each be the column validation_loss") {
+            _ = try RunTable(reading: two)
         }
         expectFailure(.usage, "--column accuracy: is not a column of") {
             _ = try RunTable(reading: path(), choosing: ["accuracy"])

@@ -199,6 +199,21 @@ import Verdicts
         #expect(try findings(Self.small).analysis.designs[0].sensitivities.count == 1)
     }
 
+    @Test("a formula and the surge rule are judged by their rates")
+    func scalingRules() throws {
+        let rules = ["formula:lr * k^0.5", "sqrt", "surge:16"]
+        let verdicts = try findings(Self.planted.points().csv) { $0.rules = rules }.analysis
+            .designs[0].verdicts
+        #expect(verdicts.map(\.rule) == rules)
+        for (formula, squareRoot) in zip(verdicts[0].regrets, verdicts[1].regrets) {
+            let (rate, other) = (try #require(formula.rate), try #require(squareRoot.rate))
+            #expect(abs(rate / other - 1) < 1e-12)
+        }
+        // 2 / (sqrt(Bn/B) + sqrt(B/Bn)) is the same at half and at twice the noise scale.
+        let surge = verdicts[2].regrets.compactMap(\.rate)
+        #expect(surge.count == 3 && abs(surge[2] / surge[0] - 1) < 1e-12 && surge[1] > surge[0])
+    }
+
     @Test("rules and the base batch are chosen")
     func choices() throws {
         let text =
@@ -215,7 +230,12 @@ import Verdicts
         let cases: [(String, (inout RunTableRequest) -> Void)] = [
             ("--base-batch 9: is not a batch", { $0.baseBatch = 9 }),
             ("did you mean \"linear\"?", { $0.rules = ["liner"] }),
-            ("must be one of none, sqrt, linear, power:EXPONENT", { $0.rules = [""] }),
+            (
+                "must be one of none, sqrt, linear, power:EXPONENT, formula:FORMULA, "
+                    + "surge:NOISE_SCALE", { $0.rules = [""] }
+            ),
+            ("--rules \"formula:lr * q\": formula = ", { $0.rules = ["formula:lr * q"] }),
+            ("--rules \"surge:0\": noise_scale = 0", { $0.rules = ["surge:0"] }),
             ("\"power\": needs an exponent from -4 to 4", { $0.rules = ["power"] }),
             ("write one such as power:0.7", { $0.rules = ["power:fast"] }),
             ("needs an exponent", { $0.rules = ["power:5"] }),
@@ -223,6 +243,8 @@ import Verdicts
             ("must be distinct", { $0.rules = ["power:0.7", "power:0.70"] }),
             ("must be distinct", { $0.rules = ["sqrt", "sqrt"] }),
             ("--steps 11: is not a mark", { $0.steps = [11] }),
+            ("has a loss; use one of 10.", { $0.steps = [11] }),
+            ("has a loss; use one of 80, 160.", { $0.tokens = [-1] }),
             ("--tokens -1: is not a mark", { $0.tokens = [-1] }),
             ("tolerance", { $0.tolerance = .nan }),
         ]
@@ -244,10 +266,11 @@ import Verdicts
         ("", "is empty; give a file with a header"),
         ("\n\n , \n", "is empty"),
         ("batch,lr,step,loss\n", "has a header but no row of data"),
-        ("lr,step,loss\n", "line 1: the header has no column batch, batch_size or global_batch;"),
-        ("batch,step,loss\n", "no column learning_rate, lr or rate;"),
+        ("lr,step,loss\n", "no column batch, batch_size, global_batch, global_batch_size or bs;"),
+        ("batch,step,loss\n", "no column learning_rate, lr, rate or max_lr;"),
         ("\nbatch,lr,step\n", "line 2: the header has no column validation_loss, val_loss"),
-        ("batch,lr,loss\n", "no column step, steps, iter, tokens"),
+        ("batch,lr,loss\n", "no column step, steps, iter, iteration, iterations, "
+                + "global_step, _step, tokens, tokens_seen or total_tokens;"),
         ("batch lr step loss\n", "with commas, semicolons or tabs between columns"),
         ("batch;lr;step;loss\n", "has a header but no row of data"),
         (

@@ -19,7 +19,7 @@ import Testing
         "a budget without a unit, or with a wrong one, is refused",
         arguments: [
             "20", "", "m", "-5m", "0 runs", "1.5 runs", "nan m", "20 minutes ago", "1e99 h",
-            "9e14h", "1h75m",
+            "9e14h", "1h75m", "8M", "2H",
         ])
     func badBudgets(text: String) {
         #expect {
@@ -27,5 +27,15 @@ import Testing
         } throws: { error in
             "\(error)".contains("--budget") && (error as? Failure)?.code == .usage
         }
+    }
+
+    @Test(
+        "a budget of nothing is refused for its size, not for its unit",
+        arguments: ["0", "0m", "0 runs", "-5m"])
+    func nothing(text: String) {
+        let failure = #expect(throws: Failure.self) { try SweepBudget(text) }
+        #expect(
+            failure?.sentence.hasPrefix("--budget \"\(text)\": must be above 0; ") == true,
+            "\(failure?.sentence ?? "")")
     }
 }

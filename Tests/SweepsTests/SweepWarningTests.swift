@@ -100,7 +100,7 @@ import Testing
             warnings.first?.sentence
                 == "By equal steps (200), the warmup takes 10 % of the steps at B = 16 but 40 % at B "
                 + "= 4, so a rule may fail because of the warmup; set schedule.warmup_steps, so that "
-                + "the warmup takes as many steps of every run.")
+                + "the warmup takes the same number of steps in every run.")
     }
 
     @Test("runs that end before the optimizer's averages have settled are reported")
@@ -114,9 +114,8 @@ import Testing
         #expect(
             try sentences("betas = [0.9, 0.99]") == [
                 "By equal tokens (32000), runs are compared after fewer than 500 steps at B = 16 (250 "
-                    + "steps), so they show the optimizer's first steps rather than its steady state: a "
-                    + "run should be several times longer than the optimizer's averaging time, here 5 "
-                    + "times the 100 steps over which it averages gradients; compare after more tokens."
+                    + "steps), 5 times the 100 over which the optimizer averages gradients, so they "
+                    + "show its start rather than its steady state; compare after more tokens."
             ])
         #expect(try sentences("betas = [0.9, 0.95]").isEmpty)
         #expect(try sentences("name = \"sgd\"\nbetas = [0.9, 0.999]").isEmpty)

@@ -104,6 +104,55 @@ import Verdicts
         #expect(!asksForSeeds, "\(runs.sentence)")
     }
 
+    @Test("the advice says how many seeds are needed in all, or that even many would not do")
+    func seedsInAll() throws {
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32], seeds: 3, curvature: 0.1, lossNoise: 0.01, rateNoise: 0.3)
+        let runs = try #require(
+            try Analysis(sweep.points(), settings: settings).designs[0].nextRuns)
+        let later = try #require(runs.later, "\(runs.sentence)")
+        #expect(later.seeds > 5 && later.probability >= 0.25)
+        #expect(
+            runs.sentence.contains(
+                "; \(later.seeds) more seeds in all would decide a rule with a probability of "),
+            "\(runs.sentence)")
+        // The regret of the linear rule at 16 is exactly the tolerance.
+        let border = PlantedSweep(
+            batches: [8, 16], seeds: 12, curvature: 0.1, lossNoise: 0.002, rateNoise: 0.05)
+        let tolerance = 0.1 * 0.25 * 0.48045
+        let linear = AnalysisSettings(
+            designs: [PlantedSweep.design], rules: [.linear], targetLosses: [-1],
+            tolerance: tolerance)
+        let none = try #require(
+            try Analysis(border.points(), settings: linear).designs[0].nextRuns)
+        #expect(
+            none.parts.isEmpty
+                && none.sentence.hasPrefix(
+                    "Next runs: none, because even 55 more seeds would decide a rule with a "
+                        + "probability of only 0."), "\(none.sentence)")
+    }
+
+    @Test("undecided batches of settled rules have a reason for no next runs")
+    func settled() throws {
+        let rules = AnalysisSettings(
+            designs: [PlantedSweep.design], rules: [.linear], targetLosses: [-1])
+        // The regret of the linear rule at 16 is .1 (ln(2) / 2)^2 = .012, and at 64 .108.
+        let sweep = PlantedSweep(batches: [8, 16, 64], seeds: 3, rateNoise: 0.03)
+        let analysis = try Analysis(sweep.points(), settings: rules)
+        let design = analysis.designs[0]
+        let verdict = try design.verdict("linear")
+        try #require(verdict.failsFrom == 64 && verdict.undecided.map(\.batch) == [16])
+        #expect(design.nextRuns == nil && design.isSettled)
+        let reason =
+            "Next runs: none, because every rule is settled: it holds up to the largest batch or "
+            + "fails at some batch. Only linear at B = 16 stays undecided."
+        #expect(design.settledSentence == reason)
+        #expect(analysis.summary.contains(reason))
+        #expect(analysis.json().text.contains("\"settled\":true"))
+        let decided = try PlantedSweep(curvature: 0.3, rateNoise: 0.02).analysis()
+        #expect(decided.settledSentence == nil)
+    }
+
     @Test("more seeds of a batch are asked for once, after the rates")
     func seedsOnce() throws {
         // Batch 8 has no visible valley, and the best rate at 128 is above the grid.

@@ -54,6 +54,41 @@ import Verdicts
         #expect(analysis.sentence.contains("no scaling fails at B = 16 but holds at B = 32 and 64"))
     }
 
+    @Test("the batches below the base one are judged, too, and count as costs")
+    func belowBase() throws {
+        // The square root holds from 32 up. Below, the best rate is 1e-3 instead of 5e-4.
+        let sweep = PlantedSweep(
+            batches: [8, 32, 64, 128], curvature: 0.3,
+            bestRate: { 1e-3 * (Double(max($0, 32)) / 32).squareRoot() }, rateNoise: 0.02)
+        let settings = AnalysisSettings(
+            baseBatch: 32, designs: [PlantedSweep.design], rules: [.squareRoot])
+        let analysis = try Analysis(sweep.points(), settings: settings)
+        let design = analysis.designs[0]
+        let verdict = try design.verdict("sqrt")
+        #expect(verdict.conclusion == .holds(upTo: 128) && verdict.word(atBatch: 8) == "fails")
+        #expect(
+            verdict.sentence
+                == "sqrt holds from B = 32 up to B = 128, the largest batch that was trained, but "
+                + "fails at B = 8 below the base batch.")
+        #expect(
+            design.sentence
+                == "sqrt holds from B = 32 up to B = 128 (regret <= 0.01 at 95 %) and fails at B = 8 "
+                + "below the base batch.")
+        guard case .measured(let cost)? = verdict.regrets.first?.outcome else {
+            Issue.record("\(verdict.regrets)")
+            return
+        }
+        #expect(cost.value > 0.1)
+        let bound = String(format: "%.2g", cost.value)
+        #expect(
+            design.bestGuess.contains("at most \(bound) nats, but it is not shown to hold at every"),
+            "\(design.bestGuess)")
+        #expect(analysis.json().text.contains("\"below_base\":[{\"batch\":8,\"verdict\":\"fails\"}]"))
+        // A constant that is fitted to all batches is judged at all of them.
+        #expect(design.fittedVerdicts[0].judgedRegrets.map(\.batch) == [8, 32, 64, 128])
+        #expect(design.fittedVerdicts[0].word(atBatch: 8) != "-")
+    }
+
     @Test("every failure of a rule that fails, holds and fails again is named")
     func failsAgain() throws {
         let sweep = PlantedSweep(

@@ -51,6 +51,32 @@ import Verdicts
         }
     }
 
+    @Test("two best rates fit any power law, so their exponent is undecided")
+    func twoModels() throws {
+        let all = try transfer(exponent: -0.5)
+        #expect(try #require(all.exponentSentence).hasSuffix("the embeddings and the head."))
+        // The rates of the larger models diverge.
+        let two = try transfer(exponent: -0.5, diverges: { _, count in count > 40_000 })
+        #expect(two.exponent.batches == [10_000, 40_000])
+        let sentence = try #require(two.exponentSentence)
+        #expect(
+            sentence.hasPrefix("The known best rates, of model 10000 and model 40000, are "),
+            "\(sentence)")
+        #expect(
+            sentence.hasSuffix(", but any two models fit a power law, so the exponent is undecided."),
+            "\(sentence)")
+    }
+
+    @Test("the next runs name models by their parameters, and rules as the verdicts do")
+    func adviceAsJSON() throws {
+        let analysis = try transfer(exponent: -0.25, seeds: 3)
+        let runs = try #require(analysis.nextRuns)
+        #expect(runs.probabilities.map(\.rule) == ["none"])
+        let json = analysis.json.text
+        #expect(json.contains("\"parameters\":[10000"), "\(json)")
+        #expect(!json.contains("\"batches\":[10000"))
+    }
+
     @Test("every undecided model has a reason")
     func reasons() throws {
         let analysis = try transfer(exponent: -0.25, seeds: 3)

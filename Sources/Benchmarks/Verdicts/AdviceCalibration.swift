@@ -52,7 +52,7 @@ package struct AdviceCalibration: Sendable {
                 for decision in next.probabilities {
                     stated += decision.probability
                     count += 1
-                    let verdict = analysis.verdicts.first { $0.name == decision.rule }
+                    let verdict = analysis.verdicts.first { $0.rule == decision.rule }
                     decided += verdict?.isSettled ?? false ? 1 : 0
                 }
             }

@@ -94,9 +94,21 @@ package struct Branches: Sendable {
     private var efficiencySentences: [String] {
         let sentences = checkpoints.map(efficiencySentence)
         guard design.decays, case .impossible(let reason)? = checkpoints.first?.efficiency else {
-            return sentences
+            return sentences + (comparisonOfCriticalBatches.map { [$0] } ?? [])
         }
         return ["The tokens and steps to one loss are not stated, because \(reason)."]
+    }
+
+    /// An explanation of the critical batches if some checkpoint has two of them; nil otherwise.
+    var comparisonOfCriticalBatches: String? {
+        let hasBoth = checkpoints.contains { checkpoint in
+            if case .measured(let measured) = checkpoint.efficiency {
+                measured.criticalBatch != nil
+            } else {
+                false
+            }
+        }
+        return hasBoth ? TokensAndSteps.twoCriticalBatches : nil
     }
 
     /// Returns a sentence about the tokens and steps to the same loss.

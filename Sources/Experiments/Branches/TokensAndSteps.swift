@@ -166,12 +166,26 @@ extension TokensAndSteps {
         }
         let interval =
             criticalBatch.interval.map {
-                "\(Format.significant($0.lower, digits: 2)) to "
-                    + "\(Format.significant($0.upper, digits: 2)) at "
+                "\(Self.sequences($0.lower)) to \(Self.sequences($0.upper)) at "
                     + CheckpointBranches.levelText
             } ?? "the repeats give no interval"
         return "\(reached) The line through them has Emin = \(number(leastTokens)) tokens and "
             + "Smin = \(Format.significant(leastSteps, digits: 3)) steps, a critical batch of "
-            + "\(Format.significant(criticalBatch.value, digits: 2)) (\(interval))."
+            + "\(Self.sequences(criticalBatch.value)) (\(interval))."
     }
+
+    /// Returns a number of sequences, rounded to two digits, as text.
+    private static func sequences(_ value: Double) -> String {
+        guard value.isFinite, value >= 10, value < 1e15 else {
+            return Format.significant(value, digits: 2)
+        }
+        let unit = pow(10, floor(log10(value)) - 1)
+        return Format.count(Int((value / unit).rounded() * unit))
+    }
+
+    /// An explanation of the two critical batches, which differ.
+    static let twoCriticalBatches =
+        "The two critical batches answer different questions: one is the largest tried whose loss "
+        + "stays within the tolerance after equal tokens, and the other takes twice the least tokens "
+        + "to one loss, so the other may be much larger."
 }

@@ -44,7 +44,7 @@ extension Coordinates {
 
     private func chart(_ parametrization: Parametrization) -> LineChart {
         let own = runs.filter { $0.parametrization == parametrization }
-        let series = axis.places.enumerated().map { index, place in
+        let series = places.enumerated().map { index, place in
             LineChart.Series(
                 place.rawValue, .lineAndPoints,
                 points: sizes.map { size in

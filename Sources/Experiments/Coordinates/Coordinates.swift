@@ -32,8 +32,19 @@ package struct Coordinates: Sendable {
         self.runs = runs
         slopes = parametrizations.flatMap { parametrization in
             let own = runs.filter { $0.parametrization == parametrization }
-            return axis.places.compactMap { CoordinateSlope(own, $0, axis) }
+            return Self.places(axis, runs).compactMap { CoordinateSlope(own, $0, axis) }
         }
+    }
+
+    /// The places whose activations are compared.
+    var places: [CoordinatePlace] { Self.places(axis, runs) }
+
+    /// Returns the axis's places, without the last block if every model's first block is its last.
+    private static func places(
+        _ axis: CoordinateAxis, _ runs: [CoordinateRun]
+    ) -> [CoordinatePlace] {
+        let hasOneBlock = axis == .width && runs.allSatisfy { $0.size.layers == 1 }
+        return axis.places.filter { !hasOneBlock || $0 != .lastBlock }
     }
 
     /// A sentence for each parametrization.
@@ -44,7 +55,7 @@ package struct Coordinates: Sendable {
     package func isFlat(_ parametrization: Parametrization) -> Bool? {
         let findings = slopes.filter { $0.parametrization == parametrization }.map(\.finding)
         if findings.contains(.grows) || findings.contains(.shrinks) { return false }
-        return findings.count == axis.places.count
+        return findings.count == places.count
             && findings.allSatisfy { $0 == .flat } ? true : nil
     }
 
@@ -55,7 +66,7 @@ package struct Coordinates: Sendable {
     /// Returns the finding about a parametrization as a clause.
     func finding(_ parametrization: Parametrization) -> String {
         let own = slopes.filter { $0.parametrization == parametrization }
-        guard own.count == axis.places.count else {
+        guard own.count == places.count else {
             return "no exponent can be fitted, because some activations are not finite or do not "
                 + "change; use another rate"
         }

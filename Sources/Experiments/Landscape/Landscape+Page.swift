@@ -8,7 +8,7 @@ extension Landscape {
         let finite = losses.filter(\.isFinite)
         let range =
             (planes.count == 1
-                ? "the grid's losses range" : "the losses on all \(planes.count) planes range")
+                ? "the grid's losses range" : "the losses on \(planes.count == 2 ? "both" : "all \(planes.count)") planes range")
             + " from \(number.text(finite.min() ?? .nan)) to \(number.text(finite.max() ?? .nan))"
         let notFinite = losses.count - finite.count
         return

@@ -176,8 +176,15 @@ package struct SizeFindings: Sendable {
             lines += ["", "With \(parametrization.title): \(fit.sentence)"]
         }
         lines += gaps.flatMap { ["", $0] }
-        for (name, analysis) in models {
-            lines += ["", "Over the batches of \(name):", "", analysis.summary]
+        for (place, model) in models.enumerated() {
+            // The models share the terms unless they have different base batches.
+            let isKnown = models[..<place].contains {
+                $0.analysis.baseBatch == model.analysis.baseBatch
+            }
+            lines += [
+                "", "Over the batches of \(model.name):", "",
+                isKnown ? model.analysis.summaryWithoutTerms : model.analysis.summary,
+            ]
         }
         return lines.joined(separator: "\n")
     }

@@ -71,7 +71,8 @@ struct DesignReport {
     /// The best guess, the runs that would decide more, and the law of the best rates.
     private var notes: [Page.Item] {
         let sentences = [
-            analysis.bestGuess, analysis.nextRuns?.sentence, analysis.exponent.sentence,
+            analysis.bestGuess, analysis.nextRuns?.sentence ?? analysis.settledSentence,
+            analysis.exponentSentence,
             analysis.trainedElsewhere,
         ].compactMap(\.self)
         return sentences.isEmpty ? [] : [.note(.information, sentences.joined(separator: " "))]

@@ -116,7 +116,7 @@ struct RunHeader {
         for column in RunColumn.allCases {
             let all = names.indices.filter { column.names.contains(names[$0]) }
                 .map { Entry(place: $0, title: row.fields[$0]) }
-            let own = all.count == 1 ? all : all.filter { chosen.contains($0.title) }
+            let own = all.count == 1 ? all : Self.preferred(column, all, chosen)
             guard own.count <= 1, own.count == 1 || all.isEmpty else {
                 throw Self.ambiguous(column, own.isEmpty ? all : own, path: path, line: row.line)
             }
@@ -127,7 +127,7 @@ struct RunHeader {
             .map { Entry(place: $0, title: row.fields[$0]) }
         for required in [[RunColumn.batch], [.rate], [.loss], [.step, .tokens]]
         where required.allSatisfy({ entries[$0] == nil }) {
-            let names = required.flatMap { $0.names.prefix(3) }
+            let names = required.flatMap(\.names)
             throw .file(
                 .badData, path,
                 "line \(row.line): the header has no column \(Format.alternatives(names))",
@@ -135,6 +135,17 @@ struct RunHeader {
                     "add it, or rename the column that holds it, with commas, semicolons or tabs "
                     + "between columns")
         }
+    }
+
+    /// Returns the columns that are chosen, among several with names of one column. Next to a column
+    /// whose name says that it has validation losses, "loss" is that of training.
+    private static func preferred(
+        _ column: RunColumn, _ entries: [Entry], _ chosen: [String]
+    ) -> [Entry] {
+        let named = entries.filter { chosen.contains($0.title) }
+        guard column == .loss, named.isEmpty else { return named }
+        let validation = entries.filter { RunColumn.normalized($0.title) != "loss" }
+        return validation.count == 1 ? validation : []
     }
 
     /// Returns the failure of several columns of which only one can be read.

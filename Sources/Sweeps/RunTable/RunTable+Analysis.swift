@@ -1,3 +1,4 @@
+import Recipes
 import Support
 import Verdicts
 
@@ -65,7 +66,10 @@ extension RunTable {
         var settings = AnalysisSettings()
         settings.tolerance = request.tolerance ?? settings.tolerance
         settings.baseBatch = try baseBatch(request.baseBatch, grid)
-        if let names = request.rules { settings.rules = try Self.rules(names) }
+        if let names = request.rules {
+            let base = settings.baseBatch ?? grid.map(\.batch).min() ?? 1
+            settings.rules = try Self.rules(names, baseBatch: base)
+        }
         let marks =
             request.tokens.map(Design.equalTokens) + request.steps.map(Design.equalSteps)
         for mark in marks { try check(mark, grid) }
@@ -90,8 +94,12 @@ extension RunTable {
             remedy: "use one of \(batches.map(String.init).joined(separator: ", "))")
     }
 
-    private static func rules(_ names: [String]) throws(Failure) -> [RateRule] {
-        let rules = try names.map(rule)
+    private static func rules(
+        _ names: [String], baseBatch: Int
+    ) throws(Failure) -> [RateRule] {
+        let rules = try names.map { (name) throws(Failure) in
+            try scalingRule(name, baseBatch: baseBatch) ?? rule(name)
+        }
         guard Set(rules.map(\.name)).count == rules.count else {
             throw Failure.option(
                 "--rules", "\(names.joined(separator: ","))", "must be distinct",
@@ -100,13 +108,45 @@ extension RunTable {
         return rules
     }
 
+    /// Returns the rule with a name such as "formula:lr * k^0.25" or "surge:64", which recipes
+    /// define; nil if the name is not of this kind.
+    private static func scalingRule(_ name: String, baseBatch: Int) throws(Failure) -> RateRule? {
+        let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let rule = ScalingConfiguration.Rule(rawValue: String(parts[0])),
+            rule == .formula || rule == .surge
+        else { return nil }
+        var scaling = ScalingConfiguration()
+        (scaling.rule, scaling.baseBatch) = (rule, baseBatch)
+        if rule == .formula {
+            scaling.formula = String(parts[1])
+        } else {
+            scaling.noiseScale = Double(parts[1]) ?? .nan
+        }
+        do throws(Failure) { try scaling.validate() } catch {
+            throw Failure(
+                .usage,
+                "--rules \(jsonQuoted(name)): "
+                    + error.sentence.replacing("[scaling] ", with: ""))
+        }
+        let resolved = scaling
+        return RateRule(name) { base, ratio in
+            var optimizer = OptimizerConfiguration()
+            optimizer.learningRate = base
+            let batch = Int((ratio * Double(baseBatch)).rounded())
+            return (try? resolved.resolve(optimizer, globalBatch: batch).peakLearningRate) ?? .nan
+        }
+    }
+
     /// Returns the rule with a name such as "sqrt" or "power:0.7".
     private static func rule(_ name: String) throws(Failure) -> RateRule {
         let known = AnalysisSettings().rules
         if let rule = known.first(where: { $0.name == name }) { return rule }
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         guard parts[0] == RateRule.powerName else {
-            let choices = (known.map(\.name) + ["\(RateRule.powerName):EXPONENT"])
+            let choices =
+                known.map(\.name) + [
+                    "\(RateRule.powerName):EXPONENT", "formula:FORMULA", "surge:NOISE_SCALE",
+                ]
             throw .option(
                 "--rules", jsonQuoted(name), "must be one of \(choices.joined(separator: ", "))",
                 remedy: spellingRemedy(
@@ -145,7 +185,19 @@ extension RunTable {
         guard !grid.contains(where: { !$0.diverged && $0.loss(at: design) != nil }) else { return }
         throw .option(
             option, design.mark, "is not a mark at which a run of \(path) has a loss",
-            remedy: "use a mark of its rows")
+            remedy: Self.remedy(for: design, grid))
+    }
+
+    /// The largest number of marks that a message lists.
+    private static let mostListed = 8
+
+    /// Returns an instruction with the marks of the rows.
+    private static func remedy(for design: Design, _ grid: [TrainedPoint]) -> String {
+        let marks = Set(grid.flatMap { $0.curve.map(design.amount) }).sorted()
+        guard let first = marks.first, let last = marks.last else { return "add rows with losses" }
+        return marks.count <= mostListed
+            ? "use one of \(marks.map(String.init).joined(separator: ", "))"
+            : "use a number from \(first) to \(last), such as \(marks[marks.count / 2])"
     }
 
     /// Returns equal tokens and equal steps at the furthest mark that every batch reaches, as far as

@@ -25,17 +25,24 @@ package enum SweepBudget: Sendable, Equatable {
     ///
     /// - Throws: `Failure` (usage) if the text is not one.
     package init(_ text: String) throws(Failure) {
-        if let parts = text.lowercased().wholeMatch(of: /(\d{1,5})h *(\d{1,2})m(?:in)?/),
+        if let parts = text.wholeMatch(of: /(\d{1,5})h *(\d{1,2})m(?:in)?/),
             let hours = Double(parts.1), let minutes = Double(parts.2), minutes < 60
         {
             self = .seconds(3600 * hours + 60 * minutes)
             return
         }
         let number = text.prefix { $0.isNumber || ".+-".contains($0) || $0 == "e" || $0 == "E" }
-        let unit = text.dropFirst(number.count).drop { $0 == " " }.lowercased()
+        // A capital M could mean millions.
+        let unit = text.dropFirst(number.count).drop { $0 == " " }
+        let known = Self.units.first { $0.names.contains(String(unit)) }
         let most = unit.hasPrefix("token") ? Self.greatestTokens : Self.greatest
+        if known != nil || unit.isEmpty, let value = Double(number), value <= 0 {
+            throw Failure.option(
+                "--budget", "\(jsonQuoted(text))", "must be above 0",
+                remedy: "write one such as 20m, 1h30m, \"160 runs\" or \"2e9 tokens\"")
+        }
         guard let value = Double(number), value > 0, value <= most,
-            let budget = Self.units.first(where: { $0.names.contains(unit) })?.budget(value)
+            let budget = known?.budget(value)
         else {
             throw Failure.option(
                 "--budget", "\(jsonQuoted(text))",

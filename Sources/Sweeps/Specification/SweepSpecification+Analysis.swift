@@ -40,7 +40,11 @@ extension SweepSpecification {
     ///   batch.
     package func rate(of rule: SweepRule, batch: Int, base: Double) throws(Failure) -> Double {
         let recipe = try recipe(batch: batch, rate: base, rule: rule)
-        return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).peakLearningRate
+        do throws(Failure) {
+            return try recipe.scaling.resolve(recipe.optimizer, globalBatch: batch).peakLearningRate
+        } catch {
+            throw located(error)
+        }
     }
 
     /// Returns the batches to which a rule applies.

@@ -157,7 +157,8 @@ private struct Confounds {
             case .equalTokens:
                 "\(unset)\(only), so that the warmup takes 2 % of every run"
             case .equalSteps:
-                "set schedule.warmup_steps, so that the warmup takes as many steps of every run"
+                "set schedule.warmup_steps, so that the warmup takes the same number of steps in "
+                    + "every run"
             }
         return warning(
             .unequalWarmup, runs.filter { share($0) > Self.equalShares * share(least) }
@@ -178,11 +179,10 @@ private struct Confounds {
             design.unit == "steps" ? nil : Format.counted($0.steps(at: design), "step")
         } sentence: { places in
             "By \(design.name), runs are compared after fewer than \(Format.count(fewest)) steps at "
-                + "\(places), so they show the optimizer's first steps rather than its steady state: "
-                + "a run should be several times longer than the optimizer's averaging time, here "
-                + "\(Format.significant(Self.fewestAverages, digits: 1)) times the "
-                + "\(Format.significant(averages, digits: 3)) steps over which it averages gradients; "
-                + "compare after more \(design.unit)."
+                + "\(places), \(Format.significant(Self.fewestAverages, digits: 1)) times the "
+                + "\(Format.significant(averages, digits: 3)) over which the optimizer averages "
+                + "gradients, so they show its start rather than its steady state; compare after more "
+                + "\(design.unit)."
         }
     }
 

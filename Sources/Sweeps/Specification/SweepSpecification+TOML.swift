@@ -110,17 +110,23 @@ extension SweepSpecification {
     /// Returns a failure about a run's recipe after the path of the file that holds its key: the
     /// specification or the recipe.
     func located(_ failure: Failure) -> Failure {
+        if let failure = Self.ofRules(failure) { return failure.inFile(path) }
         let own = Self.ownKeys + settings.map { "\($0.section).\($0.key)" }
-        // The recipe's own [scaling] is not read.
-        let isOwn =
-            failure.sentence.hasPrefix("[scaling]")
-            || own.contains { path in
-                let names = path.split(separator: ".")
-                let key = "[\(names[0])] \(names[1])"
-                return failure.sentence.hasPrefix("\(key) ")
-                    || failure.sentence.hasPrefix("\(key):")
-            }
+        let isOwn = own.contains { path in
+            let names = path.split(separator: ".")
+            let key = "[\(names[0])] \(names[1])"
+            return failure.sentence.hasPrefix("\(key) ")
+                || failure.sentence.hasPrefix("\(key):")
+        }
         return failure.inFile(isOwn ? path : recipeFile)
+    }
+
+    /// Returns a failure about a key of [scaling] as one about the key of a rule, because the
+    /// recipe's own [scaling] is not read; nil for any other failure.
+    private static func ofRules(_ failure: Failure) -> Failure? {
+        let section = "[scaling] "
+        guard failure.sentence.hasPrefix(section) else { return nil }
+        return Failure(failure.code, "rules: \(failure.sentence.dropFirst(section.count))")
     }
 
     /// Refuses keys in [set] whose values differ from run to run.
@@ -278,7 +284,15 @@ extension SweepRule {
         var recipe = Recipe()
         recipe.scaling.rule = rule
         for (key, value) in others {
-            try recipe.apply(RecipeSetting("scaling", key, to: value), in: table.name)
+            do throws(Failure) {
+                try recipe.apply(RecipeSetting("scaling", key, to: value), in: table.name)
+            } catch {
+                // The specification has no [scaling].
+                throw Failure(
+                    error.code,
+                    error.sentence.replacing("[scaling] ", with: "rules: ")
+                        .replacing("in [scaling]", with: "in rules"))
+            }
         }
         scaling = recipe.scaling
         isTrained =

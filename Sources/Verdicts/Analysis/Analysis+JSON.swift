@@ -46,8 +46,9 @@ extension DesignAnalysis {
             "verdict": .string(sentence), "best_guess": .string(bestGuess),
             "best_rates": .objects(optima.map(\.json)), "valley": JSONValue(valley?.json),
             "exponent": JSONValue(exponent.json),
-            "exponent_sentence": .string(exponent.sentence),
-            "next_runs": JSONValue(nextRuns?.json),
+            "exponent_sentence": .string(exponentSentence),
+            "next_runs": JSONValue(nextRuns?.json), "settled": .bool(isSettled),
+            "settled_sentence": JSONValue(settledSentence),
             "rules": .objects((verdicts + fittedVerdicts).map(\.json)),
             "trained_elsewhere": JSONValue(trainedElsewhere),
             "laws": .objects(models.models.map(\.json)), "law_sentence": JSONValue(lawSentence),
@@ -60,11 +61,15 @@ extension DesignAnalysis {
 extension NextRuns {
     fileprivate var json: JSONObject { json(sentence: sentence) }
 
-    func json(sentence: String) -> JSONObject {
+    /// Returns the runs as a JSON object.
+    ///
+    /// - Parameter batchKey: the name of the field for batches, or for the numbers of parameters
+    ///   that take their place.
+    func json(sentence: String, batchKey: String = "batches") -> JSONObject {
         [
             "sentence": .string(sentence), "runs": .integer(runCount),
             "seconds": JSONValue(seconds), "seconds_on_layout": JSONValue(secondsOnLayout),
-            "parts": .objects(sets.map(\.json)),
+            "parts": .objects(sets.map { $0.json(batchKey: batchKey) }),
             "probabilities": .objects(
                 probabilities.map {
                     ["rule": .string($0.rule), "probability": .number($0.probability)]
@@ -74,9 +79,9 @@ extension NextRuns {
 }
 
 extension RunSet {
-    fileprivate var json: JSONObject {
+    fileprivate func json(batchKey: String) -> JSONObject {
         [
-            "batches": .integers(batches), "rates": .array(rates.map(JSONValue.number)),
+            batchKey: .integers(batches), "rates": .array(rates.map(JSONValue.number)),
             "seeds": .strings(seeds.map(String.init)), "runs": .integer(count),
         ]
     }
@@ -172,6 +177,11 @@ extension RuleVerdict {
             "constant_fitted": .bool(basis == .fittedConstant), "conclusion": .string(conclusion),
             "holds_up_to": JSONValue(holdsUpTo), "fails_from": JSONValue(failsFrom),
             "holds_beyond_failure": .integers(holdsBeyondFailure), "sentence": .string(sentence),
+            "settled": .bool(isSettled),
+            "below_base": .objects(
+                batchesBelowBase.map {
+                    ["batch": .integer($0), "verdict": .string(word(atBatch: $0))]
+                }),
             "undecided": .objects(undecided.map(\.json)),
             "undecided_beyond_failure": .objects(undecidedBeyondFailure.map(\.json)),
             "regrets": .objects(regrets.map(\.json)),

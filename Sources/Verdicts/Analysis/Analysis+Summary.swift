@@ -3,7 +3,18 @@ import Support
 
 extension Analysis {
     /// All findings as plain text for a terminal, with tables as wide as their cells.
-    package var summary: String {
+    package var summary: String { ([terms] + findings).joined(separator: "\n") }
+
+    /// The findings as lines of the summary, without the terms.
+    private var findings: [String] { designs.flatMap { [""] + $0.summary } }
+
+    /// The findings without the terms, which an earlier summary has explained.
+    package var summaryWithoutTerms: String {
+        findings.dropFirst().joined(separator: "\n")
+    }
+
+    /// The meaning of the terms.
+    private var terms: String {
         let percent = Format.significant(100 * level, digits: 3)
         let terms = "Intervals are at \(percent) %. B is the global batch in sequences."
         let rules = [
@@ -16,7 +27,7 @@ extension Analysis {
             "otherwise it is undecided.",
         ]
         let head = designs.allSatisfy(\.hasOneBatch) ? [terms] : rules
-        return (head + designs.flatMap { [""] + $0.summary }).joined(separator: "\n")
+        return head.joined(separator: "\n")
     }
 }
 
@@ -24,10 +35,10 @@ extension DesignAnalysis {
     /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
-            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence].compactMap(\.self).map {
+            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence ?? settledSentence].compactMap(\.self).map {
                 "  " + $0
             }
-            + lines(optimaTable, hasOneBatch ? [] : [exponent.sentence])
+            + lines(optimaTable, hasOneBatch ? [] : [exponentSentence])
             + (hasOneBatch ? [] : rulesAndLaws)
             + lines(sensitivityTable, [])
             + (repeatsTargets

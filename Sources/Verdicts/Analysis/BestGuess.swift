@@ -16,7 +16,7 @@ extension DesignAnalysis {
         let scope = mayHold.count < judged.count ? " of the rules that may hold" : ""
         if let best = RuleCost.least(of: mayHold) {
             let doubt =
-                best.verdict.holdsUpTo == optima.last?.batch
+                best.verdict.holdsUpTo == optima.last?.batch && best.verdict.holdsBelowBase
                 ? "" : ", but it is not shown to hold at every batch"
             return best.isKnownEverywhere
                 ? "\(best.verdict.name) has the smallest estimated regrets\(scope), "
@@ -25,8 +25,8 @@ extension DesignAnalysis {
                     + "\(best.text)\(doubt)"
         }
         if let best = RuleCost.least(of: fittedVerdicts.filter { $0.failsFrom == nil }) {
-            return "\(best.verdict.name) costs least, as far as the runs show: \(best.text); no "
-                + "cost of a rule that scales the base batch's best rate is known"
+            return "\(best.verdict.name) costs least, as far as the runs show: \(best.text); "
+                + "without a best rate at the base batch, other costs are unknown"
         }
         return "unknown, because no cost of a rule that may hold is known; \(measuredRates)"
     }
@@ -58,7 +58,7 @@ extension DesignAnalysis {
     }
 }
 
-/// The known and the unknown costs of a rule at the batches that judge it.
+/// The known and the unknown costs of a rule at all batches.
 private struct RuleCost {
     let verdict: RuleVerdict
     private var measured: [(batch: Int, nats: Double)] = []
@@ -74,7 +74,8 @@ private struct RuleCost {
     init?(_ verdict: RuleVerdict) {
         self.verdict = verdict
         // At the base batch, a rule that scales its best rate changes nothing.
-        for regret in verdict.judgedRegrets.dropFirst(verdict.basis == .baseRate ? 1 : 0) {
+        for regret in verdict.regrets
+        where verdict.basis != .baseRate || regret.batch != verdict.baseBatch {
             switch regret.outcome {
             case .measured(let estimate) where regret.isLowerBound:
                 // A lower bound of nothing says nothing.

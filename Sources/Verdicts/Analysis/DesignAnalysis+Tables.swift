@@ -275,13 +275,15 @@ extension Regret {
 
     fileprivate var cell: String {
         let bound = isLowerBound ? ">= " : ""
+        // A bound that is rounded to 0 says nothing.
+        let least =
+            lower.flatMap { $0 >= 5e-5 && $0.isFinite ? " (>= \(loss($0)))" : nil } ?? ""
         switch outcome {
         case .measured(let estimate):
-            let least = lower.flatMap { $0 > 0 ? " (>= \(loss($0)))" : nil } ?? ""
             return bound + loss(estimate.value) + (estimate.interval.map(range) ?? least)
         case .diverged: return "diverges"
-        case .belowDivergence: return "below divergence"
-        case .outsideGrid(let side): return "\(side.rawValue) the grid"
+        case .belowDivergence: return "below divergence" + least
+        case .outsideGrid(let side): return "\(side.rawValue) the grid" + least
         case .unavailable: return "-"
         }
     }

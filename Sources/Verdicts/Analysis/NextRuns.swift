@@ -22,6 +22,9 @@ package struct NextRuns: Sendable, Equatable {
     /// The probability that each open rule is decided afterward; none if the runs must show more
     /// of the losses first.
     package let probabilities: [Decision]
+    /// The number of additional seeds of each batch that decide the rules, if it is greater than that
+    /// of the next runs.
+    package private(set) var later: Later?
     /// The reason that there are no runs, as a clause after "none, because".
     private let reasonForNone: String
     /// The instruction for training the runs, as a clause; nil if they are not those of a sweep.
@@ -32,7 +35,14 @@ package struct NextRuns: Sendable, Equatable {
 
     /// A rule and the probability that it will be decided.
     package struct Decision: Sendable, Equatable {
+        /// The name of the rule, as in its verdict's `rule`.
         package let rule: String
+        package let probability: Double
+    }
+
+    /// A number of additional seeds and the mean probability that they decide an open rule.
+    package struct Later: Sendable, Equatable {
+        package let seeds: Int
         package let probability: Double
     }
 
@@ -97,38 +107,47 @@ package struct NextRuns: Sendable, Equatable {
             self.init(unknown, optima, costs: costs)
             return
         }
-        let rules = open.map(\.name)
+        let rules = open.map(\.rule)
         func decisions(_ count: Int) -> [Decision] {
             let shares = simulation.probabilities(ofDecisionWith: count)
             return rules.map { Decision(rule: $0, probability: shares[$0] ?? 0) }
         }
         var best = (count: Self.largestStep, mean: 0.0)
+        var last = best
         for count in Self.seedCounts where best.mean < Self.sufficient {
-            let mean = Sample(decisions(count).map(\.probability)).mean
-            if mean > best.mean + Self.leastGain { best = (count, mean) }
+            last = (count, Sample(decisions(count).map(\.probability)).mean)
+            if last.mean > best.mean + Self.leastGain { best = last }
         }
         let step = min(best.count, Self.largestStep)
         let ofStep = decisions(step)
         let isWorthTrying =
             fewest < Self.fewSeeds && Sample(ofStep.map(\.probability)).mean > Self.leastGain
         guard best.mean >= Self.leastUseful || isWorthTrying else {
-            self.init(between, optima, costs: costs)
+            // The valley's form is known, so rates between the known ones would show no more.
+            self.init(
+                [], optima, costs: costs,
+                reasonForNone:
+                    "even \(Format.counted(last.count, "more seed")) would decide a rule with a "
+                    + "probability of only \(Format.fixed(last.mean, decimals: 2)) on average; a "
+                    + "larger tolerance would")
             return
         }
         self.init([.seeds(step, batches: batches)], optima, costs: costs, probabilities: ofStep)
+        if best.count > step { later = Later(seeds: best.count, probability: best.mean) }
     }
 
     private init(
         _ parts: [DecidingRuns], _ optima: [BatchOptimum], costs: RunDurations,
-        probabilities: [Decision] = []
+        probabilities: [Decision] = [],
+        reasonForNone: String =
+            "neither more seeds nor rates between the known ones are expected to change a verdict; a "
+            + "larger tolerance would"
     ) {
         self.parts = parts
         sets = RunSet.withJoinedBatches(parts.flatMap { $0.sets(optima) })
         seconds = costs.seconds(sets)
         self.probabilities = probabilities
-        reasonForNone =
-            "neither more seeds nor rates between the known ones are expected to change a verdict; a "
-            + "larger tolerance would"
+        self.reasonForNone = reasonForNone
     }
 
     /// Creates the next runs of a sweep from those that its planner chooses; none if no further run
@@ -168,11 +187,17 @@ package struct NextRuns: Sendable, Equatable {
             secondsOnLayout.map { ", \(Self.duration($0)) on this layout" }
             ?? seconds.map { ", \(Self.duration($0)) if trained one at a time" } ?? ""
         let shares = probabilities.map {
-            "\(subject($0.rule)) with a probability of "
+            "\(subject(CommonRule(rawValue: $0.rule)?.title ?? $0.rule)) with a probability of "
                 + Format.fixed($0.probability, decimals: 2)
         }
         let ends =
             (shares.isEmpty ? [] : ["they decide " + Format.list(shares)])
+            + (later.map {
+                [
+                    "\($0.seeds) more seeds in all would decide a rule with a probability of "
+                        + "\(Format.fixed($0.probability, decimals: 2)) on average"
+                ]
+            } ?? [])
             + [instruction ?? "then analyze again"]
         return "Next runs: \(list) (\(Format.counted(runCount, "run"))\(time)); "
             + "\(ends.joined(separator: "; "))."

@@ -42,11 +42,13 @@ package struct RateExponent: Sendable, Equatable {
     package let isConclusive: Bool
     /// Whether some batch has no best rate.
     private let isPartial: Bool
+    /// Whether a power law lies within the interval of every best rate.
+    private let isWithinIntervals: Bool
 
     /// The probability below which a power law does not fit.
     static let leastProbability = 0.01
     /// The least number of batches that can test a power law.
-    private static let fewestBatches = 3
+    static let fewestBatches = 3
     /// The exponents of the common rules.
     private static let commonExponents = CommonRule.allCases.map(\.exponent)
 
@@ -59,6 +61,12 @@ package struct RateExponent: Sendable, Equatable {
         }
         batches = found.map(\.batch.batch)
         isPartial = found.count < optima.count
+        isWithinIntervals = Self.isLineWithin(
+            found.compactMap { optimum in
+                optimum.best.interval.map {
+                    (log(Double(optimum.batch.batch)), log($0.lower)...log($0.upper))
+                }
+            })
         guard found.count >= 2 else {
             (exponent, seeds, fitProbability, bend) = (nil, [], nil, nil)
             (possibleExponents, isConclusive) = (Self.commonExponents, false)
@@ -89,6 +97,28 @@ package struct RateExponent: Sendable, Equatable {
             isPower ? Self.commonExponents.filter { slack?.contains($0) ?? true } : []
         let isEnough = found.count >= Self.fewestBatches
         isConclusive = isPower && interval != nil && possibleExponents.count <= 1 && isEnough
+    }
+
+    /// Returns whether some line passes through all ranges of y, each at its own x.
+    ///
+    /// If there is one, there is also one through the ends of two ranges.
+    private static func isLineWithin(_ ranges: [(x: Double, y: ClosedRange<Double>)]) -> Bool {
+        func ends(_ range: ClosedRange<Double>) -> [Double] { [range.lowerBound, range.upperBound] }
+        for (place, first) in ranges.enumerated() {
+            for second in ranges[(place + 1)...] {
+                for start in ends(first.y) {
+                    for end in ends(second.y) {
+                        let slope = (end - start) / (second.x - first.x)
+                        let isWithin = ranges.allSatisfy { x, y in
+                            let value = start + slope * (x - first.x)
+                            return y.lowerBound - 1e-9 <= value && value <= y.upperBound + 1e-9
+                        }
+                        if isWithin { return true }
+                    }
+                }
+            }
+        }
+        return false
     }
 
     private static func seedExponents(
@@ -142,7 +172,11 @@ package struct RateExponent: Sendable, Equatable {
                 + "have a best rate."
         }
         guard fits else {
-            let start = "No power law fits the best rates"
+            let start =
+                "No power law fits the best rates"
+                + (isWithinIntervals
+                    ? ", although one lies in each of their intervals, because the deviations are "
+                        + "together too improbable" : "")
             guard let bend else { return start + "." }
             return start + "; they are proportional to "
                 + "B^\(Format.fixed(bend.below, decimals: 2)) up to B = \(bend.batch) and to "
@@ -208,7 +242,7 @@ private struct Line {
     let slopeError: Double?
     /// The least variance as a part of the greatest one.
     private static let leastPart = 1e-3
-    /// The sum of squared residuals in units of the variances.
+    /// The sum of squared residuals in units of the variances, given the shared error.
     private let squares: Double
 
     init(_ x: [Double], _ y: [Double], variances: [Double?], sharedErrors: [Double]) {
@@ -236,12 +270,23 @@ private struct Line {
         let sharedError = shared / xx
         slopeError =
             usable ? (1 / xx + sharedError * sharedError).squareRoot() : isKnown ? 0 : nil
-        squares =
-            usable
-            ? x.indices.reduce(0) { sum, place in
-                let residual = y[place] - level - slope * (x[place] - center)
-                return sum + own[place] * residual * residual
-            } : 0
+        guard usable else {
+            squares = 0
+            return
+        }
+        // The shared error moves all batches along the part of it that no line has. Residuals along
+        // this part are as probable as that error.
+        let sharedLevel = zip(own, sharedErrors).reduce(0) { $0 + $1.0 * $1.1 } / total
+        var (residuals, common, product) = (0.0, 0.0, 0.0)
+        for place in x.indices {
+            let distance = x[place] - center
+            let residual = y[place] - level - slope * distance
+            let part = sharedErrors[place] - sharedLevel - sharedError * distance
+            residuals += own[place] * residual * residual
+            common += own[place] * part * part
+            product += own[place] * residual * part
+        }
+        squares = residuals - product * product / (1 + common)
     }
 
     /// Returns the probability of residuals at least this large if the line is true.

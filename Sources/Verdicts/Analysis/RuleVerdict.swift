@@ -31,8 +31,12 @@ package struct RuleVerdict: Sendable, Equatable {
     /// The regrets, sorted by batch. Those of a trained rule end at the largest batch at which it
     /// was trained.
     package let regrets: [Regret]
-    /// The regrets that decide the verdict: those from the base batch up.
+    /// The regrets that decide the verdict: those from the base batch up, or all of them if the
+    /// rule's constant is fitted to all batches.
     package let judgedRegrets: [Regret]
+    /// The batches below the base one at which the rule was judged, too, without an effect on the
+    /// conclusion.
+    package let batchesBelowBase: [Int]
     /// The largest batch such that the regret's interval lies within the tolerance there and at
     /// every smaller batch from the base up, or nil if there is none.
     package let holdsUpTo: Int?
@@ -55,7 +59,7 @@ package struct RuleVerdict: Sendable, Equatable {
     package let undecidedBeyondFailure: [Undecided]
     /// The batches at which the rule fails.
     private let failures: [Int]
-    private let baseBatch: Int
+    let baseBatch: Int
     let isJudged: Bool
     /// The judgment at each batch that was judged.
     private let judgments: [Int: Judgment]
@@ -72,9 +76,15 @@ package struct RuleVerdict: Sendable, Equatable {
         self.baseBatch = baseBatch
         // At the base batch a rule changes nothing, so a trained rule's runs show only noise there.
         let judged = regrets.filter {
-            basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch
+            switch basis {
+            case .baseRate: $0.batch >= baseBatch
+            case .fittedConstant: true
+            case .trained: $0.batch > baseBatch
+            }
         }
         judgedRegrets = judged
+        let below = basis == .baseRate ? regrets.filter { $0.batch < baseBatch } : []
+        batchesBelowBase = below.map(\.batch)
         isJudged = judged.contains { $0.batch > baseBatch }
         let base = optima.first { $0.batch == baseBatch }
         let judgments = judged.map { regret in
@@ -83,7 +93,10 @@ package struct RuleVerdict: Sendable, Equatable {
                 ? .holds : Judgment(regret, tolerance: settings.tolerance)
         }
         self.judgments = Dictionary(
-            zip(judged.map(\.batch), judgments), uniquingKeysWith: { first, _ in first })
+            zip(
+                (judged + below).map(\.batch),
+                judgments + below.map { Judgment($0, tolerance: settings.tolerance) }),
+            uniquingKeysWith: { first, _ in first })
         let failure = judgments.firstIndex(of: .fails)
         holdsUpTo = zip(judged, judgments).prefix { $0.1 == .holds }.last?.0.batch
         holdsBeyondFailure = zip(judged, judgments).dropFirst(failure ?? judged.count)
@@ -132,7 +145,27 @@ package struct RuleVerdict: Sendable, Equatable {
     }
 
     /// `holdsUpTo`, or nil if that is the base batch, where a rule changes nothing.
-    package var reachBeyondBase: Int? { holdsUpTo.flatMap { $0 > baseBatch ? $0 : nil } }
+    package var reachBeyondBase: Int? {
+        let first = basis == .fittedConstant ? judgedRegrets.first?.batch : nil
+        return holdsUpTo.flatMap { $0 > first ?? baseBatch ? $0 : nil }
+    }
+
+    /// The words "up to B = 32", after those for the base batch if the sweep has smaller ones.
+    private func reach(_ batch: Int) -> String {
+        (batchesBelowBase.isEmpty ? "" : "from B = \(baseBatch) ") + "up to B = \(batch)"
+    }
+
+    /// Whether the rule also holds at every batch below the base one.
+    var holdsBelowBase: Bool { batchesBelowBase.allSatisfy { judgments[$0] == .holds } }
+
+    /// The predicates about the batches below the base one at which the rule does not hold.
+    var predicatesBelowBase: [String] {
+        [(Judgment.fails, "fails"), (.undecided, "is undecided")].compactMap { judgment, verb in
+            let own = batchesBelowBase.filter { judgments[$0] == judgment }
+            return own.isEmpty
+                ? nil : "\(verb) at B = \(Format.list(own.map(String.init))) below the base batch"
+        }
+    }
 
     /// A predicate such as "holds up to B = 4 and at B = 16", or nil if the rule holds at no batch
     /// between the base and the first failure.
@@ -142,7 +175,7 @@ package struct RuleVerdict: Sendable, Equatable {
         let others =
             holdsBeyondGap.isEmpty
             ? nil : "at B = \(Format.list(holdsBeyondGap.map(String.init)))"
-        let reach = reachBeyondBase.map { "up to B = \($0)" + (bound.map { " \($0)" } ?? "") }
+        let reach = reachBeyondBase.map { reach($0) + (bound.map { " \($0)" } ?? "") }
         let parts = [reach, others].compactMap(\.self)
         return parts.isEmpty ? nil : "holds \(Format.list(parts))"
     }
@@ -175,13 +208,16 @@ package struct RuleVerdict: Sendable, Equatable {
             return "\(name) has no run above the base batch, so it is not judged."
         }
         guard failsFrom != nil || !undecided.isEmpty else {
-            return "\(name) holds up to B = \(holdsUpTo ?? baseBatch), the largest batch "
-                + (isEndOfGrid ? "that was trained." : "at which it was trained.")
+            let below = predicatesBelowBase
+            return "\(name) holds \(reach(holdsUpTo ?? baseBatch)), the largest batch "
+                + (isEndOfGrid ? "that was trained" : "at which it was trained")
+                + (below.isEmpty ? "." : ", but \(Format.list(below)).")
         }
         var predicates: [String] = []
         if let success = success() { predicates.append(success) }
         if let failure { predicates.append(failure) }
         if !gaps.isEmpty { predicates.append("is undecided \(Format.list(gaps))") }
+        predicates += predicatesBelowBase
         return "\(name) \(Format.list(predicates))."
     }
 }

@@ -63,7 +63,7 @@ struct SeedSimulation {
             let verdicts = DesignAnalysis.lookedUp(
                 drawn, valley, baseBatch: baseBatch, settings: settings)
             for verdict in verdicts where verdict.isSettled {
-                shares[verdict.name, default: 0] += 1 / Double(Self.repetitions)
+                shares[verdict.rule, default: 0] += 1 / Double(Self.repetitions)
             }
         }
         return shares

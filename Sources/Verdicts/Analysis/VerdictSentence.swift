@@ -1,5 +1,36 @@
 import Support
 
+extension DesignAnalysis {
+    /// The reason, in sentences, why undecided verdicts have no next runs; nil if they have some, or
+    /// if no verdict is undecided.
+    package var settledSentence: String? {
+        let open = verdicts.filter { !$0.allUndecided.isEmpty }.map { verdict in
+            "\(verdict.name) at B = "
+                + Format.list(verdict.allUndecided.map { "\($0.batch)" })
+        }
+        guard isSettled, nextRuns == nil, !open.isEmpty else { return nil }
+        return "Next runs: none, because every rule is settled: it holds up to the largest batch or "
+            + "fails at some batch. Only \(Format.list(open)) \(open.count == 1 ? "stays" : "stay") "
+            + "undecided."
+    }
+
+    /// The finding about the exponent, with the rules that hold although it excludes them.
+    package var exponentSentence: String {
+        let holding = verdicts.filter { verdict in
+            guard case .holds = verdict.conclusion, verdict.basis == .baseRate,
+                exponent.exponent != nil
+            else { return false }
+            let own = CommonRule(rawValue: verdict.rule)?.exponent
+            return !exponent.fits || own.map { !exponent.possibleExponents.contains($0) } ?? false
+        }
+        guard let first = holding.first else { return exponent.sentence }
+        let isOne = holding.count == 1
+        return "\(exponent.sentence) Still, \(Format.list(holding.map(\.name))) "
+            + "\(isOne ? "holds" : "hold") up to B = \(first.holdsUpTo ?? first.baseBatch) within the "
+            + "tolerance, although \(isOne ? "its" : "their") rates are not exactly the best ones."
+    }
+}
+
 /// Returns the verdicts on several rules in one sentence, with a clause for each rule: "linear
 /// holds up to B = 64 (regret <= 0.01 at 95 %) and fails from B = 128; no scaling fails from B =
 /// 16."
@@ -49,5 +80,6 @@ private func clause(_ verdict: RuleVerdict, bound: String?) -> String {
     if !open.isEmpty {
         predicates.append("is undecided at B = \(Format.list(open.map(String.init)))")
     }
+    predicates += verdict.predicatesBelowBase
     return "\(verdict.name) \(Format.list(predicates))"
 }

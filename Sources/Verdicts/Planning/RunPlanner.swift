@@ -108,7 +108,7 @@ package struct RunPlanner: Sendable {
         let places = Set(gaps.map(\.batch) + [baseBatch])
         let first = ratesBetween(places, state, seeds: Self.firstSeeds)
         if let round = round(first, after: finished) { return round }
-        guard seedsMayDecide(Set(gaps.map(\.batch)), state, rules: open.map(\.name)) else {
+        guard seedsMayDecide(Set(gaps.map(\.batch)), state, rules: open.map(\.rule)) else {
             let all = ratesBetween(places, state, seeds: Self.mostSeeds)
             return round(all, after: finished) ?? .exhausted
         }

@@ -136,7 +136,7 @@ extension TransferAnalysis {
             "sentence": .string(sentence), "best_guess": .string(bestGuess),
             "next_runs": JSONValue(
                 nextRuns.flatMap { runs in
-                    nextRunsSentence.map { runs.json(sentence: $0) }
+                    nextRunsSentence.map { runs.json(sentence: $0, batchKey: "parameters") }
                 }),
             "models": .objects(rows), "valley": JSONValue(valley?.json),
             "exponent": JSONValue(exponent.exponent?.value),

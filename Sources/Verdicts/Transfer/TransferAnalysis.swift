@@ -168,10 +168,18 @@ package struct TransferAnalysis: Sendable, Equatable {
         let interval = estimate.interval.map {
             " (\(number($0.lower)) to \(number($0.upper)) at 95 %)"
         }
-        return exponent.fits
-            ? "The best rate is proportional to N^\(number(estimate.value))\(interval ?? "") for N "
-                + "parameters outside the embeddings and the head."
-            : "No power law of the number of parameters fits the best rates."
+        guard exponent.fits else {
+            return "No power law of the number of parameters fits the best rates."
+        }
+        let isPartial = exponent.batches.count < models.count
+        let subject =
+            isPartial
+            ? "The known best rates, of \(Format.list(exponent.batches.map(name(of:)))), are"
+            : "The best rate is"
+        return "\(subject) proportional to N^\(number(estimate.value))\(interval ?? "") for N "
+            + "parameters outside the embeddings and the head"
+            + (exponent.batches.count < RateExponent.fewestBatches
+                ? ", but any two models fit a power law, so the exponent is undecided." : ".")
     }
 
     /// The sentences that follow the verdict.
