@@ -6,9 +6,9 @@ extension Landscape {
     package var summary: String {
         let number = NumberStyle.plain
         let finite = losses.filter(\.isFinite)
+        let all = planes.count == 2 ? "both" : "all \(planes.count)"
         let range =
-            (planes.count == 1
-                ? "the grid's losses range" : "the losses on \(planes.count == 2 ? "both" : "all \(planes.count)") planes range")
+            (planes.count == 1 ? "the grid's losses range" : "the losses on \(all) planes range")
             + " from \(number.text(finite.min() ?? .nan)) to \(number.text(finite.max() ?? .nan))"
         let notFinite = losses.count - finite.count
         return

@@ -97,8 +97,9 @@ extension RunTable {
     private static func rules(
         _ names: [String], baseBatch: Int
     ) throws(Failure) -> [RateRule] {
-        let rules = try names.map { (name) throws(Failure) in
-            try scalingRule(name, baseBatch: baseBatch) ?? rule(name)
+        let rules = try names.map { (name) throws(Failure) -> RateRule in
+            if let rule = try scalingRule(name, baseBatch: baseBatch) { return rule }
+            return try rule(name)
         }
         guard Set(rules.map(\.name)).count == rules.count else {
             throw Failure.option(
@@ -130,7 +131,7 @@ extension RunTable {
         }
         let resolved = scaling
         return RateRule(name) { base, ratio in
-            var optimizer = OptimizerConfiguration()
+            var optimizer = Recipe().optimizer
             optimizer.learningRate = base
             let batch = Int((ratio * Double(baseBatch)).rounded())
             return (try? resolved.resolve(optimizer, globalBatch: batch).peakLearningRate) ?? .nan

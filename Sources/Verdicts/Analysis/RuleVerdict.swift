@@ -160,7 +160,7 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// The predicates about the batches below the base one at which the rule does not hold.
     var predicatesBelowBase: [String] {
-        [(Judgment.fails, "fails"), (.undecided, "is undecided")].compactMap { judgment, verb in
+        [(Judgment.fails, "fails"), (Judgment.undecided, "is undecided")].compactMap { judgment, verb in
             let own = batchesBelowBase.filter { judgments[$0] == judgment }
             return own.isEmpty
                 ? nil : "\(verb) at B = \(Format.list(own.map(String.init))) below the base batch"
@@ -175,7 +175,7 @@ package struct RuleVerdict: Sendable, Equatable {
         let others =
             holdsBeyondGap.isEmpty
             ? nil : "at B = \(Format.list(holdsBeyondGap.map(String.init)))"
-        let reach = reachBeyondBase.map { reach($0) + (bound.map { " \($0)" } ?? "") }
+        let reach = reachBeyondBase.map { self.reach($0) + (bound.map { " \($0)" } ?? "") }
         let parts = [reach, others].compactMap(\.self)
         return parts.isEmpty ? nil : "holds \(Format.list(parts))"
     }
