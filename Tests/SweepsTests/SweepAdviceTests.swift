@@ -115,6 +115,53 @@ import Verdicts
         #expect(findings.analysis.designs[0].isSettled)
     }
 
+    @Test("resuming a planned sweep says what it does not train")
+    func untrained() throws {
+        let bench = try Bench()
+        let ledger = try bench.ledger()
+        func clause(_ gridRuns: Int) throws -> String? {
+            try bench.plan().untrained(ledger.results(), gridRuns: gridRuns)
+        }
+        #expect(try clause(0) == nil)
+        let grid = try #require(try clause(12))
+        #expect(
+            grid.hasPrefix(
+                "the plan chooses the rates and seeds, so it trains 12 further runs of the "),
+            "\(grid)")
+        var count = 0
+        while case .train(let point) = try ledger.next().0 {
+            try bench.record(point, in: ledger, lossNoise: 0.01)
+            count += 1
+            try #require(count < 400)
+        }
+        #expect(try clause(12) == "every rule is settled, so no further run is trained")
+        let diverging = try Bench()
+        let other = try diverging.ledger()
+        while case .train(let point) = try other.next().0 {
+            try diverging.record(point, loss: nil, in: other)
+        }
+        let none = try diverging.plan().untrained(other.results(), gridRuns: 12)
+        #expect(none?.hasPrefix("no further run is expected to settle a rule, so none") == true)
+    }
+
+    @Test("the next runs of a planned sweep state probabilities, for each comparison its own")
+    func probabilities() throws {
+        let bench = try Bench()
+        let ledger = try bench.ledger()
+        var stated = 0
+        while case .train(let point) = try ledger.next().0 {
+            try bench.record(point, in: ledger, lossNoise: 0.03)
+            guard try ledger.results().count < 150, let next = try bench.next(),
+                !next.probabilities.isEmpty
+            else { continue }
+            stated += 1
+            #expect(next.sentence.contains(" would decide "), "\(next.sentence)")
+            #expect(next.sentence.contains(" with a probability of "))
+            if stated > 5 { break }
+        }
+        #expect(stated > 0)
+    }
+
     @Test("a planned sweep has no next runs only if its planner has none")
     func exhausted() throws {
         let bench = try Bench()

@@ -8,6 +8,38 @@ import Verdicts
 /// parabola's vertex then has the same error for all seeds, which an interval over seeds does not
 /// show.
 @Suite struct NoParabolaTests {
+    @Test("without a best rate, a regret has only a lower bound, which is shown if it says something")
+    func boundsWithoutBest() throws {
+        var (bounded, informative) = (0, 0)
+        for noise in UInt64(1)...20 {
+            for (rates, depth) in [(12, 0.0), (6, 1.0)] {
+                let sweep = PlantedSweep(
+                    batches: [8, 64, 128], rates: (0..<rates).map { 1e-4 * Double(1 << $0) },
+                    seeds: 3, depth: { $0 == 64 ? depth : 1 }, lossNoise: 0.02)
+                var settings = AnalysisSettings()
+                settings.designs = [PlantedSweep.design]
+                let analysis = try Analysis(sweep.points(noise: noise), settings: settings)
+                for verdict in analysis.designs[0].verdicts {
+                    for regret in verdict.judgedRegrets where regret.isLowerBound {
+                        #expect(regret.upper == nil)
+                        if case .measured(let estimate) = regret.outcome {
+                            #expect(estimate.interval == nil)
+                        }
+                        let least = regret.informativeLower ?? 0
+                        let isUndecided = verdict.word(atBatch: regret.batch) == "undecided"
+                        #expect(isUndecided == (least <= 0.01) || regret.lower == .infinity)
+                        bounded += 1
+                        informative += least > 0 ? 1 : 0
+                    }
+                }
+                let text = analysis.summary
+                #expect(!text.contains(">= 0.0000"), "\(text)")
+                #expect(!analysis.json().text.contains("\"least\":0,\"greatest\":0,"))
+            }
+        }
+        #expect(bounded > informative && informative > 0, "\(bounded), \(informative)")
+    }
+
     /// Returns the sweeps of several repetitions. The best rates are proportional to the batch's
     /// square root, and each repetition shifts them within the grid.
     private func sweeps(

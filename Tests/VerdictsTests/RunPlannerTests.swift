@@ -222,6 +222,32 @@ import Verdicts
         #expect(try designs[1].verdict("linear").holdsUpTo == 16)
     }
 
+    @Test("a sweep does not end while seeds lack the rates of a batch whose valley noise hides")
+    func hiddenValley() throws {
+        let planner = planner((0..<5).map { 5e-4 * Double(1 << $0) }, batches: [1, 8])
+        var noise = SeededNoise(seed: 3)
+        var points: [TrainedPoint] = []
+        while points.count < 600, case .runs(let runs) = planner.next(after: points) {
+            points += runs.map { run in
+                let distance = log(run.learningRate / (run.batch == 1 ? 1e-3 : 4e-3))
+                let spread = run.batch == 1 ? 0.003 : 0.3
+                return .planted(
+                    batch: run.batch, rate: run.learningRate, seed: run.seed,
+                    loss: 2.5 + 0.06 * distance * distance + spread * noise.normal())
+            }
+        }
+        #expect(planner.next(after: points) == .exhausted, "\(points.count) runs")
+        var settings = settings
+        settings.seedsShareRates = true
+        let optima = try Analysis(points, settings: settings).designs[0].optima
+        let hidden = optima.filter { $0.optimum.best == nil }
+        try #require(hidden.map(\.batch) == [8])
+        #expect(hidden[0].seeds.count >= 8)
+        if case .missing(let runs, _) = hidden[0].decidingRuns {
+            Issue.record("\(runs)")
+        }
+    }
+
     @Test("a sweep ends if every run diverges")
     func allDiverge() {
         let planner = planner([1e-3, 2e-3, 4e-3], batches: [1, 4])

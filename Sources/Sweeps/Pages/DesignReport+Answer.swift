@@ -40,7 +40,8 @@ extension DesignReport {
     /// Returns the estimated cost at a batch, or the least one if it may be greater.
     private func cost(_ regret: Regret) -> (value: Double?, isKnown: Bool) {
         switch regret.outcome {
-        case .measured(let estimate): (estimate.value, !regret.isLowerBound)
+        case .measured where regret.isLowerBound: (regret.informativeLower, false)
+        case .measured(let estimate): (estimate.value, true)
         case .diverged: (.infinity, true)
         case .belowDivergence, .outsideGrid: (regret.lower, false)
         case .unavailable: (nil, false)
@@ -79,7 +80,7 @@ extension DesignReport {
     private func evidence(_ regret: Regret) -> String {
         switch regret.outcome {
         case .measured(let estimate):
-            return regret.isLowerBound ? bound(estimate.value) : text(max(0, estimate.value))
+            return regret.isLowerBound ? bound(regret.lower ?? 0) : text(max(0, estimate.value))
         case .diverged: return "diverges"
         case .belowDivergence, .outsideGrid, .unavailable: return bound(regret.lower ?? 0)
         }

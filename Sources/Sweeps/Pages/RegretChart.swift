@@ -65,20 +65,19 @@ struct RegretChart {
     private static func point(_ regret: Regret, isBase: Bool) -> LineChart.Point {
         let x = Double(regret.batch)
         switch regret.outcome {
-        case .measured(let estimate):
+        case .measured(let estimate) where !regret.isLowerBound:
             let value = max(0, estimate.value)
             // At the base, the regret is 0 by definition.
             guard !isBase else { return LineChart.Point(x, value, interval: value...value) }
             guard let least = regret.lower else { return LineChart.Point(x, value) }
             let lower = min(max(0, least), value)
-            let greatest = regret.isLowerBound ? nil : regret.upper
-            let upper = greatest.map { max($0, value) } ?? .infinity
+            let upper = regret.upper.map { max($0, value) } ?? .infinity
             return LineChart.Point(x, value, interval: lower...upper)
         case .diverged: return LineChart.Point(x, .infinity)
-        case .belowDivergence, .outsideGrid, .unavailable:
+        case .measured, .belowDivergence, .outsideGrid, .unavailable:
             // A lower end of 0 says nothing, because no regret is negative.
-            let lower = regret.lower.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
-            return LineChart.Point(x, .nan, interval: lower.map { $0...Double.infinity })
+            return LineChart.Point(
+                x, .nan, interval: regret.informativeLower.map { $0...Double.infinity })
         }
     }
 

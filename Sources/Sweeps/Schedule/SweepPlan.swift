@@ -73,6 +73,30 @@ package struct SweepPlan: Sendable {
         return new.isEmpty ? .exhausted : .runs(new)
     }
 
+    /// Returns a clause about runs that resuming the sweep does not train; nil if there are none.
+    ///
+    /// - Parameters:
+    ///   - results: the results of all runs that have ended.
+    ///   - gridRuns: the number of runs of the specification's grid without a result.
+    package func untrained(_ results: [PointResult], gridRuns: Int) throws(Failure) -> String? {
+        let ended = Set(results.map(\.point.name))
+        let isOpen = try points().contains { !ended.contains($0.name) }
+        let grid =
+            gridRuns == 0
+            ? nil
+            : "the plan chooses the rates and seeds, so it trains "
+                + "\(Format.counted(gridRuns, "further run")) of the specification's grid only "
+                + "where a rule needs them"
+        guard !isOpen else { return grid }
+        switch next(results) {
+        case .runs: return grid
+        case .decided: return "every rule is settled, so no further run is trained"
+        case .exhausted:
+            return "no further run is expected to settle a rule, so none is trained; a larger "
+                + "tolerance or more batches in the specification would change that"
+        }
+    }
+
     /// Appends a round to the file.
     ///
     /// - Throws: `Failure` (I/O) if the file cannot be written.

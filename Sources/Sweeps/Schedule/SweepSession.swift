@@ -66,11 +66,12 @@ package struct SweepSession {
             folder, schedule: schedule, session: session, plan: plan, budget: budget,
             groups: groups)
         try world.onFirstRank { () throws(Failure) in
-            if plan == nil {
-                try announce(input, groups: groups, schedule, results: try ledger.results())
-            } else {
-                try announcePlan(input, groups: groups, ledger)
-            }
+            let results = try ledger.results()
+            guard let plan else { return try announce(input, groups: groups, schedule, results: results) }
+            try announcePlan(input, groups: groups, ended: results.count)
+            let isChanged = resumes && specificationPath != nil
+            let gridRuns = isChanged ? schedule.openPoints(results).count : 0
+            if let clause = try plan.untrained(results, gridRuns: gridRuns) { job.announce(clause) }
         }
         if try trainPoints(input, groups, ledger) { return .stopped }
         // The first rank writes the findings. The other ranks learn only whether it succeeded.
@@ -244,9 +245,8 @@ package struct SweepSession {
     }
 
     private func announcePlan(
-        _ input: Input, groups: Int, _ ledger: SweepLedger
+        _ input: Input, groups: Int, ended: Int
     ) throws(Failure) {
-        let ended = try ledger.results().count
         if case .runs(let count)? = budget, count <= ended {
             throw .option(
                 "--budget", "\(Format.counted(count, "run"))",
@@ -257,7 +257,7 @@ package struct SweepSession {
             ended == 0
             ? "" : "; \(Format.counted(ended, "run")) \(ended == 1 ? "has" : "have") already ended"
         let limit =
-            budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled"
+            budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled or no run would help"
         job.announce(
             """
             planning a sweep of \

@@ -202,10 +202,11 @@ extension Regret {
     fileprivate var json: JSONObject {
         var object: JSONObject = [
             "batch": .integer(batch), "rate": JSONValue(rate), "seeds": .integer(seedCount),
-            "is_lower_bound": .bool(isLowerBound), "least": JSONValue(lower),
+            "is_lower_bound": .bool(isLowerBound), "least": JSONValue(isLowerBound ? informativeLower : lower),
             "greatest": JSONValue(upper),
         ]
         switch outcome {
+        case .measured where isLowerBound: object["state"] = "bounded"
         case .measured(let estimate):
             object["state"] = "measured"
             object["nats"] = .object(estimate.json)

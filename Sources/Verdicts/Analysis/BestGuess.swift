@@ -62,7 +62,7 @@ extension DesignAnalysis {
 private struct RuleCost {
     let verdict: RuleVerdict
     private var measured: [(batch: Int, nats: Double)] = []
-    /// The estimates at batches whose least loss is unknown, so that the cost may be greater.
+    /// The lower bounds at batches whose least loss is unknown.
     private var leasts: [(batch: Int, nats: Double)] = []
     private var diverging: [Int] = []
     private var unknown: [Int] = []
@@ -77,12 +77,12 @@ private struct RuleCost {
         for regret in verdict.regrets
         where verdict.basis != .baseRate || regret.batch != verdict.baseBatch {
             switch regret.outcome {
-            case .measured(let estimate) where regret.isLowerBound:
+            case .measured where regret.isLowerBound:
                 // A lower bound of nothing says nothing.
-                if estimate.value < Self.leastCost {
-                    unknown.append(regret.batch)
+                if let least = regret.informativeLower, least >= Self.leastCost {
+                    leasts.append((regret.batch, least))
                 } else {
-                    leasts.append((regret.batch, estimate.value))
+                    unknown.append(regret.batch)
                 }
             case .measured(let estimate): measured.append((regret.batch, estimate.value))
             case .diverged: diverging.append(regret.batch)

@@ -274,13 +274,12 @@ extension Regret {
     }
 
     fileprivate var cell: String {
-        let bound = isLowerBound ? ">= " : ""
-        // A bound that is rounded to 0 says nothing.
-        let least =
-            lower.flatMap { $0 >= 5e-5 && $0.isFinite ? " (>= \(loss($0)))" : nil } ?? ""
+        let least = informativeLower.map { " (>= \(loss($0)))" } ?? ""
         switch outcome {
+        case .measured where isLowerBound:
+            return informativeLower.map { ">= \(loss($0))" } ?? "unknown"
         case .measured(let estimate):
-            return bound + loss(estimate.value) + (estimate.interval.map(range) ?? least)
+            return loss(estimate.value) + (estimate.interval.map(range) ?? least)
         case .diverged: return "diverges"
         case .belowDivergence: return "below divergence" + least
         case .outsideGrid(let side): return "\(side.rawValue) the grid" + least

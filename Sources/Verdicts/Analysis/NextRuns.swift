@@ -20,8 +20,11 @@ package struct NextRuns: Sendable, Equatable {
     /// The duration of the runs on the sweep's layout; nil if it is unknown.
     package private(set) var secondsOnLayout: Double?
     /// The probability that each open rule is decided afterward; none if the runs must show more
-    /// of the losses first.
-    package let probabilities: [Decision]
+    /// of the losses first. In a planned sweep, it is that of `forecastRuns`.
+    package private(set) var probabilities: [Decision]
+    /// The runs of the next round and those that follow it, of which the probabilities are known;
+    /// nil if they are those of the next runs.
+    private var forecastRuns: DecidingRuns?
     /// The number of additional seeds of each batch that decide the rules, if it is greater than that
     /// of the next runs.
     package private(set) var later: Later?
@@ -164,6 +167,16 @@ package struct NextRuns: Sendable, Equatable {
         self.instruction = instruction
     }
 
+    /// Returns the same runs with the probabilities of a plan that names only seeds, because a
+    /// planned sweep adds these one round at a time.
+    package func forecast(by other: NextRuns?) -> NextRuns {
+        guard let other, other.parts.count == 1, !other.probabilities.isEmpty else { return self }
+        var runs = self
+        (runs.forecastRuns, runs.probabilities) = (other.parts[0], other.probabilities)
+        runs.later = other.later
+        return runs
+    }
+
     /// Returns the same runs as those of a sweep that has no planner.
     package func ofSweep(durations: RunDurations, instruction: String) -> NextRuns {
         var runs = self
@@ -191,7 +204,10 @@ package struct NextRuns: Sendable, Equatable {
                 + Format.fixed($0.probability, decimals: 2)
         }
         let ends =
-            (shares.isEmpty ? [] : ["they decide " + Format.list(shares)])
+            (shares.isEmpty ? [] : [
+                "\(forecastRuns.map { "\($0.phrase(at: names)) would" } ?? "they") decide "
+                    + Format.list(shares)
+            ])
             + (later.map {
                 [
                     "\($0.seeds) more seeds in all would decide a rule with a probability of "

@@ -34,7 +34,8 @@ package struct Regret: Sendable, Equatable {
     package let lower: Double?
     /// The greatest regret that the interval allows, or nil if it is unknown.
     package let upper: Double?
-    /// Whether the batch's least loss is unknown, so that the true regret may be greater.
+    /// Whether the batch's least loss is unknown, so that the true regret may be greater. Then only
+    /// `lower` is certain.
     package let isLowerBound: Bool
     /// The interval of the rule's rate relative to the batch's best one, or nil if it is unknown.
     let rates: ClosedRange<Double>?
@@ -62,17 +63,24 @@ extension Regret {
         seedCount = batch.seeds.count
         isLowerBound = curve.isLowerBound
         let own = Bounds(ruleRate, curve, level: settings.level)
-        (lower, upper) = (own.lower, own.upper)
+        lower = own.lower
+        // Nothing is known above a lower bound.
+        upper = curve.isLowerBound ? nil : own.upper
         rates = own.rates
         switch curve.value(at: ruleRate.logRate) {
         case .loss(_, let value, _):
-            let interval = own.interval(level: settings.level)
+            let interval = curve.isLowerBound ? nil : own.interval(level: settings.level)
             outcome = .measured(Estimate(value, interval: interval))
         case .diverged(let seeds): outcome = .diverged(seeds: seeds)
         case .belowDivergence: outcome = .belowDivergence
         case .outside(let side, _): outcome = .outsideGrid(side)
         case .unknown: outcome = .unavailable
         }
+    }
+
+    /// The least regret, as a bound that says something; nil if it is 0 or would be rounded to 0.
+    package var informativeLower: Double? {
+        lower.flatMap { $0 >= 5e-5 && $0.isFinite ? $0 : nil }
     }
 
     /// Creates a regret that is unavailable, because there is no base rate.
@@ -134,8 +142,9 @@ extension Regret {
         }
         let sample = Sample(regrets)
         let estimate = sample.meanEstimate(level: settings.level)
-        outcome = .measured(estimate)
-        (lower, upper) = (estimate.interval?.lower, estimate.interval?.upper)
+        outcome = .measured(isLowerBound ? Estimate(estimate.value) : estimate)
+        lower = estimate.interval?.lower
+        upper = isLowerBound ? nil : estimate.interval?.upper
     }
 }
 

@@ -39,6 +39,8 @@ package struct RunPlanner: Sendable {
     private static let manySeeds = 8
     /// The least probability of a decision that is worth more seeds.
     private static let leastShare = 0.1
+    /// The number of seeds from which more are not expected to show a best rate.
+    private static let mostSeedsWithoutBest = 16
     /// The largest number of seeds at a batch.
     private static let mostSeeds = 64
     /// The number of undecided batches from which the base batch gets two seeds in a round, because
@@ -105,6 +107,7 @@ package struct RunPlanner: Sendable {
         let gaps = open.flatMap(\.decidingGaps)
         guard !gaps.isEmpty else { return .exhausted }
         if let round = round(rates(closing: gaps, state), after: finished) { return round }
+        if let round = round(completeSeeds(gaps, state), after: finished) { return round }
         let places = Set(gaps.map(\.batch) + [baseBatch])
         let first = ratesBetween(places, state, seeds: Self.firstSeeds)
         if let round = round(first, after: finished) { return round }
@@ -199,6 +202,8 @@ package struct RunPlanner: Sendable {
         let optima = state.optima
         let fewest = optima.filter { places.contains($0.batch) }.map(\.seeds.count).min() ?? 0
         guard fewest >= Self.manySeeds else { return true }
+        let isHidden = optima.contains { places.contains($0.batch) && $0.optimum.best == nil }
+        if isHidden, fewest < Self.mostSeedsWithoutBest { return true }
         guard let valley = state.valley,
             let simulation = SeedSimulation(
                 places.union([baseBatch]).sorted(), optima, valley, baseBatch: baseBatch,
@@ -216,6 +221,18 @@ package struct RunPlanner: Sendable {
             guard case .rates(let rates, let batch)? = gap.decidingRuns else { return [] }
             return runs(batch, search.limited(rates.map { log($0) }, batch), state)
         }
+    }
+
+    /// Returns the rates that some seeds lack at the batches without a best rate, once these have many
+    /// seeds. A valley whose sides few seeds have is hidden by their noise.
+    private func completeSeeds(
+        _ gaps: [RuleVerdict.Undecided], _ state: State
+    ) -> [PlannedRun] {
+        let places = Set(gaps.map(\.batch) + [baseBatch])
+        return state.optima.filter { optimum in
+            places.contains(optimum.batch) && optimum.optimum.best == nil
+                && optimum.seeds.count >= Self.manySeeds
+        }.flatMap { runs($0.batch, $0.usefulRates, state, seeds: Self.mostSeeds) }
     }
 
     /// Returns the runs at the rates between the usual three, for the batches where the valley's

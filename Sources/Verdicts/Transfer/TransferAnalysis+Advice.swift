@@ -38,8 +38,8 @@ extension TransferAnalysis {
 
         init(_ regret: Regret) {
             switch regret.outcome {
-            case .measured(let estimate) where regret.isLowerBound:
-                self = .atLeast(estimate.value)
+            case .measured where regret.isLowerBound:
+                self = regret.informativeLower.map { .atLeast($0) } ?? .unknown
             case .measured(let estimate): self = .nats(estimate.value)
             case .diverged: self = .divergence
             case .belowDivergence, .outsideGrid:
@@ -114,7 +114,9 @@ extension TransferAnalysis {
             let best = optimum.optimum.best
             let regret = verdict.regrets.first { $0.batch == model.parameters }
             var estimate: Estimate?
-            if case .measured(let value)? = regret?.outcome { estimate = value }
+            if case .measured(let value)? = regret?.outcome, regret?.isLowerBound == false {
+                estimate = value
+            }
             var row: JSONObject = [
                 "model": .string(model.name), "parameters": .integer(model.parameters),
                 "best_rate": JSONValue(best?.rate),

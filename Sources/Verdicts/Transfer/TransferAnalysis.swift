@@ -206,6 +206,10 @@ package struct TransferAnalysis: Sendable, Equatable {
             let regret = verdict.regrets.first { $0.batch == model.parameters }
             var cells = ["-", "-"]
             switch regret?.outcome {
+            case .measured where regret?.isLowerBound == true:
+                cells[0] =
+                    regret?.informativeLower.map { ">= \(Format.fixed($0, decimals: 4))" }
+                    ?? "unknown"
             case .measured(let estimate):
                 func nats(_ value: Double) -> String { Format.fixed(value, decimals: 4) }
                 cells = [
