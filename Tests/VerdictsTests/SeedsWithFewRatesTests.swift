@@ -57,6 +57,27 @@ import Verdicts
         }
     }.sorted { ($0.batch, $0.seed, $0.learningRate) < ($1.batch, $1.seed, $1.learningRate) }
 
+    @Test("batches have a best rate if every seed has half of the rates")
+    func structuredCoverage() throws {
+        var (known, count) = (0, 0)
+        for noise in UInt64(1)...20 {
+            let sweep = PlantedSweep(
+                batches: [8, 16, 32], rates: (0..<6).map { 5e-4 * Double(1 << $0) }, seeds: 9,
+                curvature: 0.1, bestRate: { _ in 2.5e-3 }, lossNoise: 0.01, rateNoise: 0.05)
+            // The seeds have three neighboring rates each, at both ends and in the middle.
+            let points = sweep.points(noise: noise).filter { point in
+                let place = Int((log2(point.learningRate / 5e-4)).rounded())
+                return (0...2).contains(place - Int(point.seed % 4))
+            }
+            let optima = try Analysis(
+                points, settings: AnalysisSettings(designs: [PlantedSweep.design])
+            ).designs[0].optima
+            known += optima.count { $0.optimum.best != nil }
+            count += optima.count
+        }
+        #expect(Double(known) >= 0.98 * Double(count), "\(known) of \(count)")
+    }
+
     private var settings: AnalysisSettings {
         var settings = AnalysisSettings(designs: [PlantedSweep.design], targetLosses: [-1])
         settings.seedsShareRates = false

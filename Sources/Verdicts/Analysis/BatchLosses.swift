@@ -54,7 +54,8 @@ struct BatchLosses {
         var offsets = seeds.map { _ in 0.0 }
         // Only rates that several seeds have show how the seeds differ.
         let shared = rates.indices.filter { table[$0].compactMap(\.self).count >= 2 }
-        for _ in 0..<polishes {
+        for _ in 0..<mostPolishes {
+            let before = offsets
             for seed in seeds.indices {
                 let own = shared.compactMap { place in
                     table[place][seed].flatMap { $0.isFinite ? $0 - typical[place] : nil }
@@ -68,6 +69,7 @@ struct BatchLosses {
                 }
                 if !own.isEmpty { typical[place] = median(own) }
             }
+            if zip(before, offsets).allSatisfy({ abs($0 - $1) < 1e-12 }) { break }
         }
         return rates.indices.map { place in
             let losses = table[place].compactMap(\.self)
@@ -78,9 +80,9 @@ struct BatchLosses {
         }
     }
 
-    /// The number of rounds of the median polish, which is enough for seeds that have most of their
-    /// rates in common.
-    private static let polishes = 8
+    /// The largest number of rounds of the median polish. A few rounds are enough for seeds that
+    /// have most of their rates in common, but not for those that few rates connect.
+    private static let mostPolishes = 100
 
     private static func distinctRates(_ seeds: [RateLosses]) -> [Double] {
         var rates: [Double] = []
