@@ -269,8 +269,11 @@ import Verdicts
         ("lr,step,loss\n", "no column batch, batch_size, global_batch, global_batch_size or bs;"),
         ("batch,step,loss\n", "no column learning_rate, lr, rate or max_lr;"),
         ("\nbatch,lr,step\n", "line 2: the header has no column validation_loss, val_loss"),
-        ("batch,lr,loss\n", "no column step, steps, iter, iteration, iterations, "
-                + "global_step, _step, tokens, tokens_seen or total_tokens;"),
+        (
+            "batch,lr,loss\n",
+            "no column step, steps, iter, iteration, iterations, "
+                + "global_step, _step, tokens, tokens_seen or total_tokens;"
+        ),
         ("batch lr step loss\n", "with commas, semicolons or tabs between columns"),
         ("batch;lr;step;loss\n", "has a header but no row of data"),
         (

@@ -45,7 +45,9 @@ import Verdicts
             for noise in UInt64(1)...30 {
                 let sweep = PlantedSweep(
                     seeds: 3, curvature: 0.3,
-                    bestRate: { $0 == 32 ? 2e-3 * exp(bend) : 1e-3 * (Double($0) / 8).squareRoot() },
+                    bestRate: {
+                        $0 == 32 ? 2e-3 * exp(bend) : 1e-3 * (Double($0) / 8).squareRoot()
+                    },
                     lossNoise: 0.002, rateNoise: 0.06)
                 let analysis = try sweep.analysis(noise: noise)
                 guard !analysis.exponent.fits else { continue }

@@ -129,7 +129,8 @@ import Verdicts
             none.parts.isEmpty
                 && none.sentence.hasPrefix(
                     "Next runs: none, because even 55 more seeds would decide a rule with a "
-                        + "probability of only 0."), "\(none.sentence)")
+                        + "probability of only 0."),
+            "\(none.sentence)")
     }
 
     @Test("undecided batches of settled rules have a reason for no next runs")

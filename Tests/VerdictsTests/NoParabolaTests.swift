@@ -8,7 +8,8 @@ import Verdicts
 /// parabola's vertex then has the same error for all seeds, which an interval over seeds does not
 /// show.
 @Suite struct NoParabolaTests {
-    @Test("without a best rate, a regret has only a lower bound, which is shown if it says something")
+    @Test(
+        "without a best rate, a regret has only a lower bound, which is shown if it says something")
     func boundsWithoutBest() throws {
         var (bounded, informative) = (0, 0)
         for noise in UInt64(1)...20 {

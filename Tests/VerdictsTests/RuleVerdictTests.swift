@@ -81,9 +81,11 @@ import Verdicts
         #expect(cost.value > 0.1)
         let bound = String(format: "%.2g", cost.value)
         #expect(
-            design.bestGuess.contains("at most \(bound) nats, but it is not shown to hold at every"),
+            design.bestGuess.contains(
+                "at most \(bound) nats, but it is not shown to hold at every"),
             "\(design.bestGuess)")
-        #expect(analysis.json().text.contains("\"below_base\":[{\"batch\":8,\"verdict\":\"fails\"}]"))
+        #expect(
+            analysis.json().text.contains("\"below_base\":[{\"batch\":8,\"verdict\":\"fails\"}]"))
         // A constant that is fitted to all batches is judged at all of them.
         #expect(design.fittedVerdicts[0].judgedRegrets.map(\.batch) == [8, 32, 64, 128])
         #expect(design.fittedVerdicts[0].word(atBatch: 8) != "-")

@@ -63,7 +63,8 @@ import Verdicts
             sentence.hasPrefix("The known best rates, of model 10000 and model 40000, are "),
             "\(sentence)")
         #expect(
-            sentence.hasSuffix(", but any two models fit a power law, so the exponent is undecided."),
+            sentence.hasSuffix(
+                ", but any two models fit a power law, so the exponent is undecided."),
             "\(sentence)")
     }
 

@@ -67,7 +67,9 @@ package struct SweepSession {
             groups: groups)
         try world.onFirstRank { () throws(Failure) in
             let results = try ledger.results()
-            guard let plan else { return try announce(input, groups: groups, schedule, results: results) }
+            guard let plan else {
+                return try announce(input, groups: groups, schedule, results: results)
+            }
             try announcePlan(input, groups: groups, ended: results.count)
             let isChanged = resumes && specificationPath != nil
             let gridRuns = isChanged ? schedule.openPoints(results).count : 0
@@ -257,7 +259,8 @@ package struct SweepSession {
             ended == 0
             ? "" : "; \(Format.counted(ended, "run")) \(ended == 1 ? "has" : "have") already ended"
         let limit =
-            budget.map { "within a budget of \($0.phrase)" } ?? "until every rule is settled or no run would help"
+            budget.map { "within a budget of \($0.phrase)" }
+            ?? "until every rule is settled or no run would help"
         job.announce(
             """
             planning a sweep of \

@@ -202,7 +202,8 @@ extension Regret {
     fileprivate var json: JSONObject {
         var object: JSONObject = [
             "batch": .integer(batch), "rate": JSONValue(rate), "seeds": .integer(seedCount),
-            "is_lower_bound": .bool(isLowerBound), "least": JSONValue(isLowerBound ? informativeLower : lower),
+            "is_lower_bound": .bool(isLowerBound),
+            "least": JSONValue(isLowerBound ? informativeLower : lower),
             "greatest": JSONValue(upper),
         ]
         switch outcome {

@@ -35,7 +35,9 @@ extension DesignAnalysis {
     /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
-            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence ?? settledSentence].compactMap(\.self).map {
+            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence ?? settledSentence].compactMap(
+                \.self
+            ).map {
                 "  " + $0
             }
             + lines(optimaTable, hasOneBatch ? [] : [exponentSentence])

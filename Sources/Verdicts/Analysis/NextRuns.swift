@@ -204,10 +204,12 @@ package struct NextRuns: Sendable, Equatable {
                 + Format.fixed($0.probability, decimals: 2)
         }
         let ends =
-            (shares.isEmpty ? [] : [
-                "\(forecastRuns.map { "\($0.phrase(at: names)) would" } ?? "they") decide "
-                    + Format.list(shares)
-            ])
+            (shares.isEmpty
+                ? []
+                : [
+                    "\(forecastRuns.map { "\($0.phrase(at: names)) would" } ?? "they") decide "
+                        + Format.list(shares)
+                ])
             + (later.map {
                 [
                     "\($0.seeds) more seeds in all would decide a rule with a probability of "

@@ -103,7 +103,9 @@ package struct RateExponent: Sendable, Equatable {
     ///
     /// If there is one, there is also one through the ends of two ranges.
     private static func isLineWithin(_ ranges: [(x: Double, y: ClosedRange<Double>)]) -> Bool {
-        func ends(_ range: ClosedRange<Double>) -> [Double] { [range.lowerBound, range.upperBound] }
+        func ends(_ range: ClosedRange<Double>) -> [Double] {
+            [range.lowerBound, range.upperBound]
+        }
         for (place, first) in ranges.enumerated() {
             for second in ranges[(place + 1)...] {
                 for start in ends(first.y) {

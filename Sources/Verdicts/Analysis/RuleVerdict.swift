@@ -160,7 +160,8 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// The predicates about the batches below the base one at which the rule does not hold.
     var predicatesBelowBase: [String] {
-        [(Judgment.fails, "fails"), (Judgment.undecided, "is undecided")].compactMap { judgment, verb in
+        [(Judgment.fails, "fails"), (Judgment.undecided, "is undecided")].compactMap {
+            judgment, verb in
             let own = batchesBelowBase.filter { judgments[$0] == judgment }
             return own.isEmpty
                 ? nil : "\(verb) at B = \(Format.list(own.map(String.init))) below the base batch"

@@ -9,7 +9,8 @@ extension DesignAnalysis {
                 + Format.list(verdict.allUndecided.map { "\($0.batch)" })
         }
         guard isSettled, nextRuns == nil, !open.isEmpty else { return nil }
-        return "Next runs: none, because every rule is settled: it holds up to the largest batch or "
+        return
+            "Next runs: none, because every rule is settled: it holds up to the largest batch or "
             + "fails at some batch. Only \(Format.list(open)) \(open.count == 1 ? "stays" : "stay") "
             + "undecided."
     }
