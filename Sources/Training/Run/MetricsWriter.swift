@@ -58,8 +58,10 @@ final class MetricsWriter {
         }
         if log.supersededLines > 0 {
             logger.notice(
-                "moved \(Format.counted(log.supersededLines, "line")) about steps after the "
-                    + "checkpoint from metrics.jsonl to metrics.superseded.jsonl")
+                """
+                moved \(Format.counted(log.supersededLines, "line")) about steps after the checkpoint \
+                from metrics.jsonl to metrics.superseded.jsonl
+                """)
         }
         self.log = log
         return best
