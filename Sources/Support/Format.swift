@@ -1,6 +1,6 @@
 import Glibc
 
-/// Functions that format numbers for people.
+/// Functions that format numbers and phrases for people.
 package enum Format {
     /// Returns a time span in its two largest units: "420 ms", "4.2 s", "42 s", "1 min 20 s", "2 h
     /// 5 min".
@@ -102,6 +102,11 @@ package enum Format {
         withVaList([number]) { _ = vsnprintf(&buffer, buffer.count, format, $0) }
         return String(
             decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Returns a clause as a sentence, with a capital letter and a full stop.
+    package static func sentence(_ clause: String) -> String {
+        clause.prefix(1).uppercased() + clause.dropFirst() + "."
     }
 
     /// Returns items as a list: "a", "a and b", or "a, b and c".

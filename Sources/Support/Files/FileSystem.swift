@@ -170,6 +170,11 @@ package enum FileSystem {
         return nil
     }
 
+    /// Returns the last component of a path.
+    package static func name(of path: String) -> String {
+        path.split(separator: "/").last.map(String.init) ?? path
+    }
+
     /// Returns the folder that holds a path, as dirname(3) does.
     package static func parent(of path: String) -> String {
         var path = Substring(path)
