@@ -220,7 +220,7 @@ import Verdicts
         let none = NextRuns([], durations: durations, instruction: "use this command")
         #expect(
             none.sentence
-                == "Next runs: none, because no further run is expected to decide; a larger "
+                == "Next runs: none, because no further run is expected to change a verdict; a larger "
                 + "tolerance would.")
     }
 }

@@ -97,7 +97,8 @@ import Verdicts
         let open = try #require(verdict.undecided.first)
         #expect(open.batch == 16 && open.reason.contains("contains the tolerance"))
         #expect(
-            verdict.sentence.hasPrefix("linear is undecided at B = 16 (the regret's interval, "))
+            verdict.sentence
+                == "linear is undecided at B = 16 (the regret's interval contains the tolerance).")
     }
 
     /// Sweeps whose verdicts are undecided for different reasons.

@@ -58,7 +58,7 @@ import Verdicts
         try #require(!open.isEmpty, "\(analysis.sentence)")
         let sentence = try #require(analysis.undecidedSentence)
         for count in open { #expect(sentence.contains("model \(count)"), "\(sentence)") }
-        #expect(sentence.contains("(the regret's interval, "), "\(sentence)")
+        #expect(sentence.contains("(the regret's interval contains the tolerance)"), "\(sentence)")
         #expect(analysis.details.first == sentence)
     }
 
@@ -181,7 +181,7 @@ import Verdicts
         #expect(
             chinchilla.sentence.contains(
                 "for N parameters outside the embeddings and the head and B sequences in a batch. The "
-                    + "tokens D follow N here, so the exponent of N contains that of D."),
+                    + "tokens D follow N here, so the exponent of N includes that of D."),
             "\(chinchilla.sentence)")
         // Whole steps round the tokens.
         let rounded = try #require(

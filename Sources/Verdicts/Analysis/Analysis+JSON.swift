@@ -3,10 +3,10 @@ import Statistics
 import Support
 
 extension Analysis {
-    /// The version of the fields of `json`. It changes if a field changes its meaning or goes.
-    private static let schema = 1
+    /// The version of the JSON fields. It changes if a field changes its meaning or is removed.
+    package static let schema = 1
 
-    /// Returns everything as JSON, for other programs.
+    /// Returns the findings as JSON, for other programs.
     ///
     /// The page `AnalysisFile` of the documentation describes every field.
     ///

@@ -192,7 +192,7 @@ package struct BatchOptimum: Sendable, Equatable {
     /// another seed if the grid is fine enough.
     private var runsWithin: DecidingRuns { runsNextToBest ?? .seeds(1, batches: [batch]) }
 
-    /// The runs that show the valley's form next to the best rate, or nil if the grid is fine enough.
+    /// The runs that show the valley's form next to the best rate; nil if the grid is fine enough.
     var runsNextToBest: DecidingRuns? {
         let rates = grid.between
         return rates.isEmpty ? nil : .rates(rates, batch: batch)

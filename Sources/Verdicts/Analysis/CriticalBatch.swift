@@ -36,6 +36,14 @@ package struct CriticalBatch: Sendable, Equatable {
     package let outside: Side?
     package let basis: Basis
 
+    /// The ratio of an interval's ends above which the critical batch is undetermined.
+    private static let widestInterval = 100.0
+
+    /// The interval of Bcrit in sequences if it is too wide to determine Bcrit, otherwise nil.
+    package var undeterminedInterval: Interval? {
+        sequences.interval.flatMap { $0.upper > Self.widestInterval * $0.lower ? $0 : nil }
+    }
+
     /// Fits the hyperbola.
     ///
     /// Returns nil if fewer than three batches reach the target in a measured number of steps.

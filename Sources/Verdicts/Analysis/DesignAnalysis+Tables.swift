@@ -4,22 +4,24 @@ import Support
 
 /// The tables of a design, which are the same on a page and on a terminal.
 extension DesignAnalysis {
+    /// The best rates, with a column for the reasons only if one is unknown.
     package var optimaTable: Table {
+        let hasUnknown = optima.contains { $0.optimum.best == nil }
         var table = Table(
             caption: "Best rates",
             columns: [
                 .init("B"), .init("best rate"), .init("interval"), .init("loss"), .init("seeds"),
-                .init("why it is unknown", .left),
-            ])
+            ] + (hasUnknown ? [.init("why it is unknown", .left)] : []))
         for optimum in optima {
             let best = optimum.optimum.best
             table.add(
-                .init([
-                    "\(optimum.batch)", best.map { rate($0.rate) } ?? "-",
-                    best?.interval.map { interval($0, rate) } ?? "-",
-                    best.map { Format.fixed($0.loss, decimals: 4) } ?? "-",
-                    "\(optimum.seeds.count)", optimum.reason,
-                ]))
+                .init(
+                    [
+                        "\(optimum.batch)", best.map { rate($0.rate) } ?? "-",
+                        best?.interval.map { interval($0, rate) } ?? "-",
+                        best.map { Format.fixed($0.loss, decimals: 4) } ?? "-",
+                        "\(optimum.seeds.count)",
+                    ] + (hasUnknown ? [optimum.reason] : [])))
         }
         return table
     }
@@ -178,9 +180,7 @@ extension TargetLoss {
             let comparison = side == .above ? "larger" : "smaller"
             return fastest + ["The critical batch is \(comparison) than all of these batches."]
         }
-        if let interval = critical.sequences.interval,
-            interval.upper > Self.widestInterval * interval.lower
-        {
+        if let interval = critical.undeterminedInterval {
             return fastest + [
                 "The critical batch is undetermined, because its interval extends from "
                     + "\(NumberStyle.count.text(interval.lower)) to "
@@ -215,9 +215,6 @@ extension TargetLoss {
 }
 
 extension TargetLoss {
-    /// The ratio of an interval's ends above which the estimate counts as undetermined.
-    private static let widestInterval = 100.0
-
     /// A sentence about the batch that takes the least time and those that may take no longer; nil
     /// if the fastest batch is unknown.
     private var fastestSentence: String? {

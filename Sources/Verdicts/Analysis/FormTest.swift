@@ -15,7 +15,7 @@ extension ValleyFit {
     /// Batches usually share the form, which makes the best rates precise. A form that differs
     /// would move a best rate if it were shared. The asymmetries are tested first, then the
     /// curvatures: what differs significantly varies with a standard deviation that is estimated
-    /// from the batches, and each batch's own value is drawn toward the mean accordingly.
+    /// from the batches, and each batch's own value is shrunk toward the mean accordingly.
     ///
     /// Returns nil if the runs do not determine the parameters.
     static func fitting(_ runs: [ValleyRun], starts: [Double]) -> ValleyFit? {

@@ -2,7 +2,7 @@ import Glibc
 
 /// The rates of a batch's grid, and the rates that would extend it.
 package struct GridEdges: Sendable, Equatable {
-    /// The rates that diverged for no seed, rising.
+    /// The rates that diverged for no seed, in ascending order.
     package let rates: [Double]
     /// The lowest rate that diverged for some seed and lies above `rates`, or nil if there is none.
     package let divergingRate: Double?
@@ -72,8 +72,8 @@ package struct GridEdges: Sendable, Equatable {
         return lowest <= rate && rate <= highest
     }
 
-    /// The rates halfway between the one with the least typical loss and its neighbors, without those
-    /// neighbors that are closer than `RateWindow.finestSpacing`.
+    /// The rates halfway between the one with the least typical loss and its neighbors. Neighbors
+    /// that are closer than `RateWindow.finestSpacing` are left out.
     var between: [Double] {
         guard let place = rates.firstIndex(where: { $0 == leastLossRate }) else { return [] }
         return [place - 1, place + 1].filter {

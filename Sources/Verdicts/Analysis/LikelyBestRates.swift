@@ -4,11 +4,11 @@ import Statistics
 /// The distribution of the batches' true best rates, given the measured ones.
 ///
 /// Best rates usually follow a power law of the batch, and often that of a common rule. So the true
-/// rates are drawn toward a line of ln(best rate) on ln(batch), unless the measured rates clearly
-/// scatter around it. The line has the exponent of a common rule or any other one, with the probabilities
-/// that follow from the measured rates. Without this, a deviation from a rule that the noise
-/// explains would count as if it were likely to last, and decisions would seem less probable than
-/// they are.
+/// rates are shrunk toward a line of ln(best rate) on ln(batch), unless the measured rates clearly
+/// scatter around it. The line has the exponent of a common rule or any other one, with the
+/// probabilities that follow from the measured rates. Without this, a deviation from a rule that
+/// noise explains would count as if it were likely to last, and decisions would seem less probable
+/// than they are.
 struct LikelyBestRates {
     /// A measured best rate.
     struct Measurement {

@@ -125,12 +125,12 @@ package struct NextRuns: Sendable, Equatable {
         seconds = costs.seconds(sets)
         self.probabilities = probabilities
         reasonForNone =
-            "neither more seeds nor rates between the known ones are expected to decide; a larger "
-            + "tolerance would"
+            "neither more seeds nor rates between the known ones are expected to change a verdict; a "
+            + "larger tolerance would"
     }
 
     /// Creates the next runs of a sweep from those that its planner chooses; none if no further run
-    /// is expected to decide.
+    /// is expected to change a verdict.
     ///
     /// - Parameter instruction: a clause that says how to train them, with a command.
     package init(_ runs: [PlannedRun], durations: RunDurations, instruction: String) {
@@ -139,7 +139,7 @@ package struct NextRuns: Sendable, Equatable {
         seconds = durations.seconds(sets)
         secondsOnLayout = durations.secondsOnLayout(runs)
         probabilities = []
-        reasonForNone = "no further run is expected to decide; a larger tolerance would"
+        reasonForNone = "no further run is expected to change a verdict; a larger tolerance would"
         self.instruction = instruction
     }
 
@@ -196,7 +196,7 @@ extension DecidingRuns {
         return new.isEmpty ? nil : .rates(new, batch: batch)
     }
 
-    /// Returns the parts without repetitions: all rates of a batch in one part, and more seeds
+    /// Returns the distinct parts: all rates of a batch in one part, and more seeds
     /// last, as many of each batch as one of the parts asks for.
     fileprivate static func merged(_ parts: [DecidingRuns]) -> [DecidingRuns] {
         var result: [DecidingRuns] = []

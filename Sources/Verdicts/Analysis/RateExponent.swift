@@ -106,7 +106,7 @@ package struct RateExponent: Sendable, Equatable {
         }
     }
 
-    /// Returns how far the slope may be off if best rates are known only to the grid's resolution.
+    /// Returns the error of the slope if best rates are known only to the grid's resolution.
     private static func slopeResolution(_ logs: [Double], _ resolutions: [Double]) -> Double {
         let mean = Sample(logs).mean
         let squares = logs.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }

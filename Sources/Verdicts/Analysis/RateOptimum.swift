@@ -49,9 +49,9 @@ package struct BestRate: Sendable, Equatable {
 
     package var rate: Double { exp(logRate) }
 
-    /// The variance of `logRate` for weights, or nil with one seed: that of the standard error, and
+    /// The variance of `logRate` for weights, or nil with one seed: that of the standard error plus
     /// that of a uniform error within the resolution.
-    var variance: Double? {
+    package var variance: Double? {
         error.map { $0.value * $0.value + resolution * resolution / 3 }
     }
 

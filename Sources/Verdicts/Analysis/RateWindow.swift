@@ -30,8 +30,8 @@ struct RateWindow {
     /// The noise of a single run, or nil if it is unknown.
     let noise: Noise?
 
-    /// The distance in ln(rate) below which two rates are not worth telling apart, so that a diverging
-    /// rate ends the search above the best rate.
+    /// The distance in ln(rate) below which two rates are not worth telling apart. A diverging rate
+    /// at such a distance ends the search above the best rate.
     ///
     /// It is a factor of 1.2. Between two rates that are this close, the loss changes by less than
     /// runs of different seeds do.
@@ -73,8 +73,7 @@ struct RateWindow {
             + (last == entries.count - 1 && entries[last].loss <= highest
                 && beyond >= Self.finestSpacing ? [.above] : [])
         noise = losses.noise(from: entries[first].logRate, to: entries[last].logRate)
-        let wide = Shape(entries[first...last], noise, level: level)
-        if edge == nil {
+        guard let edge else {
             state = .bracketed
             return
         }
@@ -82,12 +81,11 @@ struct RateWindow {
         if edge == .above, let distance, distance < Self.finestSpacing {
             state = .belowDivergence(resolution: distance)
         } else {
+            let shape = Shape(entries[first...last], noise, level: level)
             let losses = entries[first...last].map(\.loss)
             let spread = (losses.max() ?? 0) - (losses.min() ?? 0)
             let isConstant = spread <= Self.rounding * abs(entries[least].loss)
-            state =
-                wide.isStraight && wide.isLevel || isConstant
-                ? .flat : .unbracketed(edge ?? .above)
+            state = shape.isStraight && shape.isLevel || isConstant ? .flat : .unbracketed(edge)
         }
     }
 

@@ -237,24 +237,24 @@ struct RobustValleyFit {
     private mutating func fitCommonParameters() -> Bool {
         let state = self
         let roots = weights.map { $0.squareRoot() }
-        let draw = max(noise, Self.exactNoise)
+        let noise = max(self.noise, Self.exactNoise)
         let best = nonlinearLeastSquares(
-            start: parameters, count: runs.count + places.drawCount,
+            start: parameters, count: runs.count + places.shrinkageCount,
             residuals: { parameters in
                 zip(roots, state.residuals(parameters)).map { $0 * $1 }
-                    + state.places.draws(parameters, noise: draw)
+                    + state.places.shrinkage(parameters, noise: noise)
             },
-            derivatives: { state.derivatives($0, roots: roots, noise: draw) })
+            derivatives: { state.derivatives($0, roots: roots, noise: noise) })
         guard let best else { return false }
         parameters = best.parameters
         common = best
         return true
     }
 
-    /// Returns the derivatives of the weighted residuals and of those that draw the forms toward
+    /// Returns the derivatives of the weighted residuals and of those that shrink the forms toward
     /// their mean, those by the first parameter first.
     private func derivatives(_ parameters: [Double], roots: [Double], noise: Double) -> [Double] {
-        let rows = runs.count + places.drawCount
+        let rows = runs.count + places.shrinkageCount
         var result = [Double](repeating: 0, count: rows * parameters.count)
         let slopes = centeredSlopes(parameters)
         let scales = centered(parameters) { $0.loss(at: $1) }
@@ -268,10 +268,10 @@ struct RobustValleyFit {
                 result[place * rows + row] = -roots[row] * skews[row]
             }
         }
-        for draw in 0..<places.drawCount {
+        for residual in 0..<places.shrinkageCount {
             for place in parameters.indices {
-                result[place * rows + runs.count + draw] = places.drawDerivative(
-                    draw, by: place, noise: noise)
+                result[place * rows + runs.count + residual] = places.shrinkageDerivative(
+                    residual, by: place, noise: noise)
             }
         }
         return result

@@ -38,8 +38,9 @@ extension RuleVerdict.Undecided {
         case .measured(let estimate):
             let interval = estimate.interval
             cause =
-                interval.map { .containsTolerance(lower: $0.lower, upper: $0.upper) }
-                ?? Self.causeWithoutInterval(regret, optimum: optimum, base: base)
+                interval != nil
+                ? .containsTolerance
+                : Self.causeWithoutInterval(regret, optimum: optimum, base: base)
             let ends = [regret.rates?.lowerBound, regret.rates?.upperBound].compactMap(\.self)
             let outside =
                 interval == nil && regret.seedCount >= 2

@@ -31,6 +31,8 @@ package struct RuleVerdict: Sendable, Equatable {
     /// The regrets, sorted by batch. Those of a trained rule end at the largest batch at which it
     /// was trained.
     package let regrets: [Regret]
+    /// The regrets that decide the verdict: those from the base batch up.
+    package let judgedRegrets: [Regret]
     /// The largest batch such that the regret's interval lies within the tolerance there and at
     /// every smaller batch from the base up, or nil if there is none.
     package let holdsUpTo: Int?
@@ -72,6 +74,7 @@ package struct RuleVerdict: Sendable, Equatable {
         let judged = regrets.filter {
             basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch
         }
+        judgedRegrets = judged
         isJudged = judged.contains { $0.batch > baseBatch }
         let base = optima.first { $0.batch == baseBatch }
         let judgments = judged.map { regret in
@@ -118,11 +121,6 @@ package struct RuleVerdict: Sendable, Equatable {
         return [gap]
     }
 
-    /// The regrets that decide the verdict: those from the base batch up.
-    package var judgedRegrets: [Regret] {
-        regrets.filter { basis == .trained ? $0.batch > baseBatch : $0.batch >= baseBatch }
-    }
-
     /// The rule in words, with its basis unless that is the base batch's best rate.
     package var name: String {
         let name = CommonRule(rawValue: rule)?.title ?? rule
@@ -163,8 +161,8 @@ package struct RuleVerdict: Sendable, Equatable {
     /// Returns the verdict at a batch in a word, or "-" if there is none.
     package func word(atBatch batch: Int) -> String { judgments[batch]?.rawValue ?? "-" }
 
-    /// Returns whether a batch is the base batch and nothing is tested there, because a rule changes
-    /// nothing. Without a best rate there, the verdict is undecided.
+    /// Returns whether a batch is the base batch, where a rule changes nothing, so that nothing is
+    /// tested. Without a best rate there, the verdict is undecided.
     package func startsFrom(_ batch: Int) -> Bool {
         let judgment = judgments[batch]
         return batch == baseBatch && basis != .fittedConstant
@@ -189,7 +187,7 @@ package struct RuleVerdict: Sendable, Equatable {
 }
 
 extension RuleVerdict {
-    /// All undecided batches, rising.
+    /// All undecided batches in ascending order.
     package var allUndecided: [Undecided] { undecided + undecidedBeyondFailure }
 
     /// The undecided batches with their reasons, grouped by reason.

@@ -2,10 +2,10 @@ import Statistics
 
 /// The typical durations of a sweep's finished runs.
 ///
-/// The duration of a step is the median over all runs of its batch, because the rate and the seed
-/// do not affect it, but whatever else a machine does while it trains some of them does. The rest
-/// of a run, which is its start, its evaluations and its end, is the median of what the durations
-/// of whole runs exceed their steps by.
+/// The duration of a step is the median over all runs of its batch. The rate and the seed do not
+/// affect it, but other work of the machine may slow down some runs. The rest of a run, which is its
+/// start, its evaluations and its end, is the median difference between the durations of whole runs
+/// and of their steps.
 package struct RunDurations: Sendable {
     /// The duration of a step by batch.
     private let steps: [Int: Double]

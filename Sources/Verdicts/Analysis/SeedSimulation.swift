@@ -46,8 +46,8 @@ struct SeedSimulation {
             known.map(\.1), degreesOfFreedom: seedVariance.degreesOfFreedom)
     }
 
-    /// Returns, for each rule by name, the share of repetitions with `count` more seeds in which it is
-    /// decided.
+    /// Returns the share of repetitions with `count` more seeds in which each rule is settled, by the
+    /// rule's name.
     func probabilities(ofDecisionWith count: Int) -> [String: Double] {
         var shares: [String: Double] = [:]
         let known = optima.reduce(0) { $0 + $1.seeds.count }

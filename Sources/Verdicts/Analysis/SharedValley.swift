@@ -33,8 +33,6 @@ struct SharedValley {
 
     /// The ratio of variances above which a fit is poor, if it is also significant.
     private static let poorRatio = 3.0
-    /// The noise below which losses are exact, in nats.
-    private static let exactNoise = 1e-7
     /// The probability below which a ratio of variances is significant.
     private static let leastProbability = 0.01
 
@@ -157,7 +155,8 @@ struct SharedValley {
 
     private static func fitsPoorly(_ fit: ValleyFit, _ noise: Noise?) -> Bool {
         // Losses without noise differ from any fit by rounding errors.
-        guard let noise, noise.variance > 0, fit.noise > exactNoise else { return false }
+        guard let noise, noise.variance > 0, fit.noise > RobustValleyFit.exactNoise
+        else { return false }
         let ratio = fit.noise * fit.noise / noise.variance
         return ratio > poorRatio
             && VarianceRatio.upperTail(
@@ -200,7 +199,7 @@ struct SharedValley {
         )
     }
 
-    /// Returns how much ln(curvature) depends on the window if that is more than noise explains, and
+    /// Returns how much ln(curvature) depends on the window if noise does not explain it, and
     /// otherwise 0.
     private static func formMisfit(_ main: ValleyFit, _ narrow: ValleyFit?) -> Double {
         guard let narrow else { return 0 }
@@ -286,7 +285,7 @@ struct SharedValley {
 
 extension BatchLosses {
     /// The greatest distance of a valley below a loss, relative to a difference that is clear. It is
-    /// far below if it was fitted to a few runs and the others were taken for outliers.
+    /// far below if it was fitted to a few runs and the others were treated as outliers.
     private static let greatestGap = 3.0
 
     /// Returns whether the typical losses allow a best rate, given in ln(rate).

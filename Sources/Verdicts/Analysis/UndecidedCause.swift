@@ -1,5 +1,3 @@
-import Support
-
 /// The reason that a rule neither holds nor fails at a batch, or the smallest model's rate at a
 /// larger model.
 package enum UndecidedCause: Sendable, Equatable {
@@ -7,7 +5,7 @@ package enum UndecidedCause: Sendable, Equatable {
     case unknownBaseRate
     case unknownBestRate
     /// The tolerance lies within the regret's interval.
-    case containsTolerance(lower: Double, upper: Double)
+    case containsTolerance
     /// The regret has no interval, because the batch has one seed.
     case oneSeed
     /// The rule's rate has no interval, because the base has one seed.
@@ -44,9 +42,7 @@ package enum UndecidedCause: Sendable, Equatable {
         switch self {
         case .unknownBaseRate: return "\(base) has no best rate to \(isBatch ? "scale" : "keep")"
         case .unknownBestRate: return "the \(own)'s best rate is unknown"
-        case .containsTolerance(let lower, let upper):
-            return "the regret's interval, \(Format.significant(lower, digits: 2)) to "
-                + "\(Format.significant(upper, digits: 2)), contains the tolerance"
+        case .containsTolerance: return "the regret's interval contains the tolerance"
         case .oneSeed: return "one seed gives no interval"
         case .oneBaseSeed: return "the one seed of \(base) gives no interval"
         case .fewCommonRates: return "the seeds have too few rates in common for an interval"

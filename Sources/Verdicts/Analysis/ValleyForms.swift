@@ -68,7 +68,7 @@ struct ValleyParameters {
             asymmetry: asymmetry(batch).map { values[$0] } ?? 0)
     }
 
-    /// A set of parameters, one of each batch, that are drawn toward their mean.
+    /// A set of parameters, one of each batch, that are shrunk toward their mean.
     private struct Family {
         let places: Range<Int>
         /// The standard deviation over batches.
@@ -86,14 +86,14 @@ struct ValleyParameters {
         ].compactMap(\.self)
     }
 
-    /// The number of residuals that draw parameters toward their mean.
-    var drawCount: Int { families.count * batches }
+    /// The number of residuals that shrink parameters toward their mean.
+    var shrinkageCount: Int { families.count * batches }
 
-    /// Returns residuals that draw the forms of the batches toward their mean, as far as the spread
-    /// allows.
+    /// Returns residuals that shrink the forms of the batches toward their mean, as far as the
+    /// spread allows.
     ///
     /// - Parameter noise: the standard deviation of the other residuals.
-    func draws(_ values: [Double], noise: Double) -> [Double] {
+    func shrinkage(_ values: [Double], noise: Double) -> [Double] {
         families.flatMap { family in
             let own = values[family.places]
             let mean = own.reduce(0, +) / Double(batches)
@@ -101,19 +101,18 @@ struct ValleyParameters {
         }
     }
 
-    /// Returns the derivative of a residual of `draws` by a parameter.
-    func drawDerivative(_ draw: Int, by place: Int, noise: Double) -> Double {
-        let family = families[draw / batches]
+    /// Returns the derivative of a residual of `shrinkage` by a parameter.
+    func shrinkageDerivative(_ residual: Int, by place: Int, noise: Double) -> Double {
+        let family = families[residual / batches]
         guard family.places.contains(place) else { return 0 }
-        let own = family.places.lowerBound + draw % batches == place ? 1.0 : 0
+        let own = family.places.lowerBound + residual % batches == place ? 1.0 : 0
         return (own - 1 / Double(batches)) * noise / family.spread
     }
 
     /// Returns the number of parameters that the runs determine, without those that the spread
-    /// does.
+    /// determines.
     ///
-    /// - Parameters:
-    ///   - covariance: the covariance of the parameters.
+    /// - Parameter covariance: the covariance of the parameters.
     func effectiveCount(_ covariance: [[Double]]) -> Double {
         families.reduce(Double(count)) { sum, family in
             let places = family.places

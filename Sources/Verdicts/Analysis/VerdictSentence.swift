@@ -28,11 +28,10 @@ func verdictSentence(
         clause(verdict, bound: index == 0 ? bound : nil)
     }
     if holding.isEmpty {
-        let next = verdicts.allSatisfy(\.holdsBeyondGap.isEmpty)
+        let holdsNowhere = verdicts.allSatisfy(\.holdsBeyondGap.isEmpty)
         clauses.append(
             "no rule is shown to hold "
-                + (next ? "beyond the base batch" : "from the base batch to the next")
-                + " \(bound)")
+                + (holdsNowhere ? "beyond the base batch" : "from the base batch up") + " \(bound)")
     }
     clauses += (failing + undecided).filter { $0.failsFrom != nil || !$0.undecided.isEmpty }
         .map { clause($0, bound: nil) }

@@ -19,7 +19,7 @@ package struct RunPlanner: Sendable {
         case runs([PlannedRun])
         /// Every rule holds up to the largest batch, or fails at some batch.
         case decided
-        /// No further run is expected to decide.
+        /// No further run is expected to change a verdict.
         case exhausted
     }
 
@@ -48,8 +48,8 @@ package struct RunPlanner: Sendable {
     /// Creates a planner.
     ///
     /// - Parameters:
-    ///   - startRates: at least three rates for each batch, in ascending order, with about the same ratio of
-    ///     neighbors.
+    ///   - startRates: at least three rates for each batch, in ascending order, with about the same
+    ///     ratio of neighbors.
     ///   - seeds: at least one seed.
     ///   - settings: the settings of the analysis. Its designs are settled in turn, with runs that
     ///     all of them share.

@@ -99,7 +99,7 @@ package struct JointRateFit: Sendable, Equatable {
 
     /// The variables of the fit, each with its exponent.
     package let exponents: [(variable: Variable, exponent: Estimate)]
-    /// The variables that the tokens follow, so that the exponents of these contain that of the
+    /// The variables that the tokens follow, so that the exponents of these include that of the
     /// tokens. There are none if the tokens are a variable of the fit, or do not vary.
     package let tokensFollow: [Variable]
     /// The number of best rates.
@@ -299,18 +299,18 @@ extension JointRateFit {
             + "\(Format.counted(clusterCount, "pair")) of a model and a batch give a rate "
             + "proportional to \(powers.joined(separator: " ")), for "
             + "\(Format.list(exponents.map(\.variable.meaning)))."
-        return [law, contentSentence, checkSentence].compactMap(\.self).joined(separator: " ")
+        return [law, tokensSentence, holdOutSentence].compactMap(\.self).joined(separator: " ")
     }
 
-    private var contentSentence: String? {
+    private var tokensSentence: String? {
         guard !tokensFollow.isEmpty else { return nil }
         let letters = Format.list(tokensFollow.map(\.rawValue))
         let isOne = tokensFollow.count == 1
         return "The tokens D follow \(letters) here, so the \(isOne ? "exponent" : "exponents") of "
-            + "\(letters) \(isOne ? "contains" : "contain") that of D."
+            + "\(letters) \(isOne ? "includes" : "include") that of D."
     }
 
-    private var checkSentence: String? {
+    private var holdOutSentence: String? {
         holdOutFactor.map {
             "Fitted without the largest model, it predicts that model's best rates within a "
                 + "factor of \(Format.fixed($0, decimals: 2)) (root mean square)."
@@ -321,8 +321,8 @@ extension JointRateFit {
         var json: JSONObject = [
             "best_rates": .integer(count), "clusters": .integer(clusterCount),
             "sentence": .string(sentence),
-            "tokens_follow": .array(tokensFollow.map { .string($0.rawValue) }),
-            "hold_out_factor": holdOutFactor.map { .number($0) } ?? .null,
+            "tokens_follow": .strings(tokensFollow.map(\.rawValue)),
+            "hold_out_factor": JSONValue(holdOutFactor),
         ]
         for (variable, exponent) in exponents {
             json["exponent_\(variable.rawValue)"] = [

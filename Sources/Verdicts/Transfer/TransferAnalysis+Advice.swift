@@ -3,7 +3,7 @@ import Report
 import Statistics
 import Support
 
-/// What is known of an undecided transfer, and the runs that would decide it.
+/// The best guess about an undecided transfer, and the runs that would decide it.
 extension TransferAnalysis {
     /// A sentence about the estimated cost of the smallest model's rate at each larger model.
     package var bestGuess: String {

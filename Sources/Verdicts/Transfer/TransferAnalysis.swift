@@ -46,7 +46,7 @@ package struct SizedRuns: Sendable {
 /// The analysis treats the sizes of one parametrization as batches of a sweep, and a fixed rate as
 /// the rule.
 package struct TransferAnalysis: Sendable, Equatable {
-    /// The models, by rising number of parameters.
+    /// The models in ascending order of their numbers of parameters.
     package let models: [SizedModel]
     /// The best rate of each model.
     package let optima: [BatchOptimum]
@@ -61,7 +61,7 @@ package struct TransferAnalysis: Sendable, Equatable {
     package let nextRuns: NextRuns?
     package let tolerance: Double
 
-    /// Returns nil without runs of at least two models.
+    /// Analyzes the transfer. Returns nil if fewer than two models have runs.
     package init?(_ runs: [SizedRuns], settings: AnalysisSettings) {
         let sorted = runs.filter { !$0.runs.isEmpty }.sorted {
             $0.model.parameters < $1.model.parameters
@@ -125,10 +125,6 @@ package struct TransferAnalysis: Sendable, Equatable {
             predicates.append(
                 "transfers to \(Format.list(verdict.holdsBeyondGap.map(name(of:))))")
         }
-        if !verdict.allUndecided.isEmpty {
-            let names = verdict.allUndecided.map { name(of: $0.batch) }
-            predicates.append("is undecided at \(Format.list(names))")
-        }
         if let failure = verdict.failsFrom {
             let cost = Self.cost(verdict.regrets.first { $0.batch == failure })
             let isLast =
@@ -138,6 +134,10 @@ package struct TransferAnalysis: Sendable, Equatable {
                 isLast
                     ? "fails from \(name(of: failure))\(cost)"
                     : "fails at \(Format.list(failures.map(\.name)))")
+        }
+        if !verdict.allUndecided.isEmpty {
+            let names = verdict.allUndecided.map { name(of: $0.batch) }
+            predicates.append("is undecided at \(Format.list(names))")
         }
         return "the best rate of \(models[0].name), \(rate), \(Format.list(predicates))."
     }
