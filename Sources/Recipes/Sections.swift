@@ -120,7 +120,7 @@ package struct EvaluationConfiguration: Sendable, Equatable {
         try require(
             at.allSatisfy { $0 >= 0 } && zip(at, at.dropFirst()).allSatisfy(<),
             or: .key(
-                "[evaluation] at", at, "must be a rising list of steps",
+                "[evaluation] at", at, "must be an ascending list of steps",
                 remedy: "write one such as [100, 200, 400]"))
     }
 }

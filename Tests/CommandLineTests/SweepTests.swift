@@ -321,12 +321,12 @@ extension CommandLineTests {
         private static let mistakes: [(from: String, to: String, says: String)] = [
             ("batches = [4, 8]", "batches = []", "batches = []: must not be empty"),
             ("batches = [4, 8]", "", "has no batches"),
-            ("batches = [4, 8]", "batches = [8, 4]", "must be a rising list"),
+            ("batches = [4, 8]", "batches = [8, 4]", "must be an ascending list"),
             ("batches = [4, 8]", "batches = [0, 4]", "is not a batch of 1 or more"),
             ("batches = [4, 8]", "batches = \"4\"", "must be a list"),
             ("[1e-3, 4e-3, 1.6e-2]", "[1e-3, 4e-3]", "must be at least 3 rates"),
             ("[1e-3, 4e-3, 1.6e-2]", "[-1e-3, 4e-3, 1]", "is not a rate above 0"),
-            ("seeds = [1, 2]", "seeds = [1, 1]", "without repetitions"),
+            ("seeds = [1, 2]", "seeds = [1, 1]", "must be distinct"),
             (
                 "seeds = [1, 2]", "seeds = [-1]",
                 "seeds = [-1]: contains -1, which is not a whole number, 0 or more"
@@ -336,7 +336,7 @@ extension CommandLineTests {
             ("extend = 0", "extend = 0\ntolerance = 0", "tolerance = 0.0: must be above 0"),
             ("extend = 0", "extend = 0\ntarget_losses = [nan]", "a list of losses above 0"),
             ("seeds = [1, 2]", "seeds = [\"a\"]", "must be a list of whole numbers"),
-            ("batches = [4, 8]", "batches = [4, 4]", "batches = [4, 4]: must be a rising list"),
+            ("batches = [4, 8]", "batches = [4, 4]", "batches = [4, 4]: must be an ascending list"),
             (
                 "extend = 0",
                 "extend = 0\nrules = [{ rule = \"power\", exponent = 1, base_batch = 8 }]",

@@ -34,7 +34,7 @@ import Testing
             ),
             (
                 "batches = [2, 4, 4, 8]",
-                "s.toml: batches = [2, 4, 4, 8]: must be a rising list; sort it and remove "
+                "s.toml: batches = [2, 4, 4, 8]: must be an ascending list; sort it and remove "
                     + "repetitions."
             ),
             (

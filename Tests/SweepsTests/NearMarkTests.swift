@@ -52,7 +52,7 @@ import Verdicts
         #expect(try optima(near) == equal)
         let note = "B = 8 and 24 miss the mark of equal tokens (1047552) by up to 0.15 %;"
         #expect(near.notes.contains { $0.contains(note) }, "\(near.notes)")
-        #expect(!near.notes.contains { $0.contains("go on after") })
+        #expect(!near.notes.contains { $0.contains("continue beyond") })
         let named = try findings(Self.near) { $0.tokens = [1_048_576] }
         #expect(try optima(named) == equal)
         #expect(named.notes.contains { $0.contains("B = 24 and 48 miss the mark") })

@@ -91,7 +91,7 @@ import Testing
         ]
         expect(
             answer(rules), .undecided,
-            "No rule is shown to give a good rate from batch 4 to the next.",
+            "No rule is shown to give a good rate from batch 4 up.",
             "It is undecided whether the unchanged rate and the linear rule's rate are good from "
                 + "batch 8 to 32 and the square-root rule's rate at batches 8 and 32; the best guess "
                 + "is the square-root rule: its loss is estimated at no more than 0.008 above the "
@@ -155,7 +155,7 @@ import Testing
         let rule = Rule("none", verdicts: verdicts("fhf"), cost: 0.1)
         #expect(
             answer([rule]).finding
-                == "No rule is shown to give a good rate from batch 4 to the next; the unchanged rate is "
+                == "No rule is shown to give a good rate from batch 4 up; the unchanged rate is "
                 + "bad at batches 8 and 32.")
     }
 

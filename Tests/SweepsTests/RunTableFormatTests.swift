@@ -142,7 +142,7 @@ import Verdicts
         }
     }
 
-    @Test("the log of runs whose rates change is not taken for a run per row")
+    @Test("the log of runs whose rates change is not read as a run per row")
     func changingRates() throws {
         func text(_ rate: (Int) -> String) -> String {
             let rows = [8, 16].flatMap { batch in
@@ -217,7 +217,7 @@ import Verdicts
 
     @Test("a column named loss is said to count as the validation loss")
     func lossColumn() throws {
-        let note = "is taken for the validation loss"
+        let note = "is read as the validation loss"
         let text = Self.text(Self.rows)
         #expect(!(try findings(text).text.contains(note)))
         let plain = text.replacing("val_loss", with: "Loss")

@@ -167,7 +167,7 @@ import Verdicts
         "impossible sizes are refused",
         arguments: [
             ("widths = [16, 20]", "", "must be a multiple of 8"),
-            ("widths = [32, 16]", "", "rising"),
+            ("widths = [32, 16]", "", "ascending"),
             ("widths = [16, 32]\nparametrizations = [\"mu\"]", "", "did you mean \"mup\"?"),
             ("widths = [16, 32]\nparametrizations = []", "", "distinct names"),
             ("parametrizations = [\"standard\", \"mup\"]", "", "needs several sizes"),

@@ -227,7 +227,7 @@ import Verdicts
         let sweep = PlantedSweep(lossNoise: 0.001, rateNoise: 0.02)
         let charts = try drawings(sweep.points(), steps)
         func bottoms(_ rule: String) throws -> [Double] {
-            let chart = try chart("Loss above the best, by the rate over that of \(rule)", charts)
+            let chart = try chart("Loss above the best, by the rate relative to \(rule)", charts)
             return try sweep.batches.map { batch in
                 let fit = try chart.points("B = \(batch), fit")
                 let least = fit.min { $0["y"] as? Double ?? 9 < $1["y"] as? Double ?? 9 }
@@ -238,6 +238,16 @@ import Verdicts
         #expect(try spread(bottoms("sqrt")) < 1.2)
         // From batch 8 to 128 the best rate grows by a factor of 4.
         #expect(try spread(bottoms("no scaling")) > 3.3)
+    }
+
+    @Test("with one known best rate, no charts compare the valleys")
+    func noCollapse() throws {
+        let points = PlantedSweep(lossNoise: 0.001, rateNoise: 0.02).points()
+        let lowest = Set(points.map(\.learningRate)).sorted().prefix(2)
+        let charts = try drawings(
+            points.filter { $0.batch == 8 || lowest.contains($0.learningRate) }, steps)
+        #expect(!charts.contains { $0.title.hasPrefix("Loss above the best") })
+        #expect(charts.contains { $0.title == "Best rate against batch" })
     }
 
     @Test("the batches lie on the hyperbola, whose ends are the least steps and tokens")

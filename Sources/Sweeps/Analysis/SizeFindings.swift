@@ -187,7 +187,8 @@ package struct SizeFindings: Sendable {
     /// - Parameter notes: the limits of the runs in sentences.
     package func json(notes: [String]) -> JSONObject {
         [
-            "schema": .integer(1), "tolerance": .number(tolerance), "level": .number(level),
+            "schema": .integer(Analysis.schema), "tolerance": .number(tolerance),
+            "level": .number(level),
             "notes": .array((notes + gaps).map { .string($0) }),
             "transfers": .array(
                 transfers.map { transfer in

@@ -17,10 +17,11 @@ extension SizedFamily {
             ]
         }
         let names = Format.list(absent.map(\.model.name))
-        let what =
+        let gap =
             compared.isEmpty
-            ? "there is no verdict on transfer" : "\(names) is in no verdict on transfer"
-        return [start + what + ", because " + (isolation(of: absent) ?? Self.noLoss)]
+            ? "there is no verdict on transfer"
+            : "\(names) \(absent.count == 1 ? "is" : "are") in no verdict on transfer"
+        return [start + gap + ", because " + (isolation(of: absent) ?? Self.noLoss)]
     }
 
     private static let noLoss =

@@ -152,7 +152,7 @@ extension SweepFolder {
     }
 
     /// Returns a sentence about the end of a planned sweep.
-    private func note(_ outlook: SweepOutlook, _ results: [PointResult]) -> String {
+    private func note(_ outlook: RunPlanner.Round, _ results: [PointResult]) -> String {
         let count = Format.counted(results.count, "run")
         return switch outlook {
         case .decided: "Every rule is settled after \(count)."

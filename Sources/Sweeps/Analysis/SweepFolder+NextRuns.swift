@@ -2,19 +2,9 @@ import Support
 import Training
 import Verdicts
 
-/// The runs that resuming a sweep trains.
-package enum SweepOutlook: Sendable, Equatable {
-    /// The runs that come first.
-    case runs([PlannedRun])
-    /// Every rule holds up to the largest batch, or fails at some batch.
-    case decided
-    /// No further run is expected to decide.
-    case exhausted
-}
-
 extension SweepFolder {
-    /// Returns what resuming the sweep would train first: the rest of its grid or of its last
-    /// round, otherwise the next round of its planner.
+    /// Returns the runs that resuming the sweep would train first: the rest of its grid or of its
+    /// last round, otherwise the next round of its planner.
     ///
     /// Returns nil if all runs of the grid have ended and no budget can plan more, because the
     /// sweep has several models or a rule with runs of its own.
@@ -23,7 +13,7 @@ extension SweepFolder {
     func outlook(
         after analysis: Analysis, of results: [PointResult], _ specification: SweepSpecification,
         plan: SweepPlan?, schedule: SweepSchedule
-    ) throws(Failure) -> SweepOutlook? {
+    ) throws(Failure) -> RunPlanner.Round? {
         guard !specification.hasSizes else { return nil }
         // A budget may have ended in the middle of a round that was not needed.
         guard !analysis.designs.allSatisfy(\.isSettled) else { return .decided }
@@ -35,11 +25,9 @@ extension SweepFolder {
         let ended = Set(results.map(\.point.name))
         let open = try plan.points().filter { !ended.contains($0.name) }
         guard open.isEmpty else { return .runs(open.map(\.run)) }
-        switch plan.next(results) {
-        case .runs(let runs): return .runs(runs.map { SweepPoint($0).run })
-        case .decided: return .decided
-        case .exhausted: return .exhausted
-        }
+        let round = plan.next(results)
+        guard case .runs(let runs) = round else { return round }
+        return .runs(runs.map { SweepPoint($0).run })
     }
 
     /// Returns an analysis whose next runs are those of the outlook, with the command that trains
@@ -47,7 +35,7 @@ extension SweepFolder {
     ///
     /// - Parameter otherTolerance: the tolerance of the analysis if it is not the sweep's own.
     func advised(
-        _ analysis: Analysis, _ outlook: SweepOutlook?, otherTolerance: Double?, isGrid: Bool,
+        _ analysis: Analysis, _ outlook: RunPlanner.Round?, otherTolerance: Double?, isGrid: Bool,
         durations: RunDurations
     ) -> Analysis {
         var analysis = analysis

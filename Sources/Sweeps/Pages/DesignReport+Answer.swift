@@ -1,4 +1,3 @@
-import Glibc
 import Report
 import Support
 import Verdicts
@@ -10,27 +9,15 @@ extension DesignReport {
     func answer(among count: Int) -> Verdict {
         let answer = PlainAnswer(
             rules: analysis.verdicts.map(plain), batches: analysis.optima.map(\.batch),
-            baseBatch: baseBatch, growth: growth)
+            baseBatch: baseBatch, growth: analysis.exponent.doublingFactor)
         let mark =
             switch analysis.design {
             case .equalTokens(let tokens): Format.counted(tokens, "token")
             case .equalSteps(let steps): Format.counted(steps, "step")
             }
         let finding =
-            count > 1
-            ? "After \(mark), \(answer.finding.prefix(1).lowercased())"
-                + answer.finding.dropFirst() : answer.finding
+            count > 1 ? sentence(answer.finding, in: "after \(mark)") : answer.finding
         return Verdict(answer.kind, finding, text: answer.outlook)
-    }
-
-    /// The factor by which the best rate grows if the batch doubles, with its interval; nil if the
-    /// best rates follow no power law.
-    private var growth: String? {
-        guard analysis.exponent.fits, let factor = analysis.exponent.exponent?.mapped({ exp2($0) })
-        else { return nil }
-        let text = { (value: Double) in Format.fixed(value, decimals: 2) }
-        return text(factor.value)
-            + (factor.interval.map { " (\(text($0.lower)) to \(text($0.upper)))" } ?? "")
     }
 
     private func plain(_ verdict: RuleVerdict) -> PlainAnswer.Rule {
@@ -39,7 +26,9 @@ extension DesignReport {
             kind(verdict, atBatch: regret.batch).map { (batch: regret.batch, kind: $0) }
         }
         let failing = kinds.filter { $0.kind == .fails }.map(\.batch)
-        let sides = judged.filter { failing.contains($0.batch) }.map(side)
+        let sides = judged.filter { failing.contains($0.batch) }.map { regret in
+            regret.side(of: analysis.optima.first { $0.batch == regret.batch }?.optimum)
+        }
         let costs = judged.map(cost)
         return PlainAnswer.Rule(
             verdict.basis == .trained ? "\(verdict.rule) (trained)" : verdict.rule,
@@ -55,18 +44,6 @@ extension DesignReport {
         case .diverged: (.infinity, true)
         case .belowDivergence, .outsideGrid: (regret.lower, false)
         case .unavailable: (nil, false)
-        }
-    }
-
-    /// Returns the side of the best rate on which a rule's rate lies, or nil if it is unknown.
-    private func side(_ regret: Regret) -> PlainAnswer.RateSide? {
-        switch regret.outcome {
-        case .diverged, .belowDivergence, .outsideGrid(.above): return .tooHigh
-        case .outsideGrid(.below): return .tooLow
-        case .measured, .unavailable:
-            let optimum = analysis.optima.first { $0.batch == regret.batch }?.optimum
-            guard let best = optimum?.best?.rate, let rate = regret.rate else { return nil }
-            return rate > best ? .tooHigh : .tooLow
         }
     }
 
@@ -102,13 +79,18 @@ extension DesignReport {
     private func evidence(_ regret: Regret) -> String {
         switch regret.outcome {
         case .measured(let estimate):
-            let text = Format.fixed(max(0, estimate.value), decimals: estimate.value < 0.1 ? 3 : 2)
-            guard regret.isLowerBound else { return text }
-            return estimate.value < 0.0005 ? "" : "≥ \(text)"
+            return regret.isLowerBound ? bound(estimate.value) : text(max(0, estimate.value))
         case .diverged: return "diverges"
-        case .belowDivergence, .outsideGrid, .unavailable:
-            let least = regret.lower.flatMap { $0 > 0 && $0.isFinite ? $0 : nil }
-            return least.map { "≥ " + Format.fixed($0, decimals: $0 < 0.1 ? 3 : 2) } ?? ""
+        case .belowDivergence, .outsideGrid, .unavailable: return bound(regret.lower ?? 0)
         }
+    }
+
+    private func text(_ nats: Double) -> String {
+        Format.fixed(nats, decimals: nats < 0.1 ? 3 : 2)
+    }
+
+    /// Returns a lower bound of a cost; empty if it would be rounded to 0, which says nothing.
+    private func bound(_ least: Double) -> String {
+        least >= 0.0005 && least.isFinite ? "≥ \(text(least))" : ""
     }
 }

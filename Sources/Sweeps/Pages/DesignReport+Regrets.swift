@@ -23,8 +23,10 @@ extension DesignReport {
 
     /// The charts of the loss above each batch's best one against the rate divided by the rule's.
     ///
-    /// The curves of all batches coincide if the rule holds.
+    /// The curves of all batches coincide if the rule holds. There are no charts if fewer than two
+    /// batches have a best rate.
     var collapseCharts: [LineChart] {
+        guard analysis.optima.count(where: { $0.optimum.best != nil }) >= 2 else { return [] }
         let rules = analysis.verdicts.filter { $0.basis == .baseRate }.map { verdict in
             (name: verdict.name, series: analysis.optima.flatMap { collapsed($0, verdict) })
         }
@@ -42,7 +44,7 @@ extension DesignReport {
             let top = RegretChart.visibleTolerances.upperBound * tolerance
             let above = points.count { $0.y > top }
             return LineChart(
-                title: "Loss above the best, by the rate over that of \(rule.name)",
+                title: "Loss above the best, by the rate relative to \(rule.name)",
                 sentence:
                     "Where the rule holds, a batch's valley lies at 1, so the valleys coincide."
                     + RegretChart.edgeSentence(

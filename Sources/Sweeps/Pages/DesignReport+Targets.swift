@@ -10,20 +10,13 @@ extension DesignReport {
         analysis.targets.compactMap(hyperbola) + (timeChart.map { [$0] } ?? [])
     }
 
-    /// The ratio of an interval's ends above which the critical batch counts as undetermined.
-    private static let widestInterval = 100.0
-
     /// Returns the chart of the tokens against the steps to a loss; nil if the critical batch is
     /// undetermined.
     private func hyperbola(_ target: TargetLoss) -> LineChart? {
         guard let critical = target.criticalBatch, critical.outside == nil,
-            let first = analysis.optima.first?.batch, let last = analysis.optima.last?.batch
+            critical.undeterminedInterval == nil, let first = analysis.optima.first?.batch,
+            let last = analysis.optima.last?.batch
         else { return nil }
-        if let interval = critical.sequences.interval,
-            interval.upper > Self.widestInterval * interval.lower
-        {
-            return nil
-        }
         let (steps, tokens) = (critical.leastSteps.value, critical.leastTokens.value)
         // (S / Smin - 1)(E / Emin - 1) = 1, by the ratio of the batch to the critical one.
         func point(_ ratio: Double) -> LineChart.Point {

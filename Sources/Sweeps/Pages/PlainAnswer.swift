@@ -1,3 +1,4 @@
+import Glibc
 import Report
 import Support
 import Verdicts
@@ -8,9 +9,11 @@ package struct PlainAnswer: Sendable, Equatable {
     package struct Rule: Sendable {
         /// The name of the rule, such as "none", "sqrt", "linear" or a formula.
         package var name: String
-        /// Whether the rule also changes other settings, so its rate alone does not explain its verdict.
+        /// Whether the rule also changes other settings, so that its rate alone does not explain its
+        /// verdict.
         package var isTrained: Bool
-        /// The verdicts at the batches above the base batch that were judged, by rising batch.
+        /// The verdicts at the batches above the base batch that were judged, in ascending order of
+        /// batch.
         package var verdicts: [(batch: Int, kind: Verdict.Kind)]
         /// The side of the best rate on which the rule's rate lies where the rule fails, or nil if
         /// it is unknown or not always the same.
@@ -36,7 +39,10 @@ package struct PlainAnswer: Sendable, Equatable {
     }
 
     /// The side of the best rate on which another rate lies.
-    package enum RateSide: Sendable { case tooLow, tooHigh }
+    package enum RateSide: String, Sendable {
+        case tooLow = "too low"
+        case tooHigh = "too high"
+    }
 
     /// Holds if some rule holds up to the largest batch, and fails if no rule holds at any batch
     /// and all of them fail at some batch.
@@ -49,7 +55,7 @@ package struct PlainAnswer: Sendable, Equatable {
     /// Creates the answer from the verdicts on the rules.
     ///
     /// - Parameters:
-    ///   - batches: the batches of the sweep, rising.
+    ///   - batches: the batches of the sweep, in ascending order.
     ///   - growth: the factor by which the best rate grows if the batch doubles, as text; nil if it
     ///     is unknown.
     package init(rules: [Rule], batches: [Int], baseBatch: Int, growth: String?) {
@@ -100,12 +106,12 @@ package struct PlainAnswer: Sendable, Equatable {
             }
             ?? "no rule is shown to give a good rate "
             + (rules.contains { $0.verdicts.contains { $0.kind == .holds } }
-                ? "from batch \(baseBatch) to the next" : "above batch \(baseBatch)")
+                ? "from batch \(baseBatch) up" : "above batch \(baseBatch)")
         // A single leader is the subject of its own failure, too.
         let own = leaders.count == 1 ? leaders[0].failure.map { ", but it is \($0)" } ?? "" : ""
         let others = own.isEmpty ? rules : rules.filter { $0.name != leaders[0].name }
         let failures = others.compactMap { rule in rule.failure.map { "\(rule.rate) is \($0)" } }
-        return sentence(lead + own + (failures.isEmpty ? "" : "; \(Format.list(failures))"))
+        return Format.sentence(lead + own + (failures.isEmpty ? "" : "; \(Format.list(failures))"))
     }
 
     /// Returns a sentence about the rules that may hold, with a best guess unless a rule holds; nil
@@ -128,11 +134,11 @@ package struct PlainAnswer: Sendable, Equatable {
             return Format.list(group.rates) + (index == 0 ? " \(verb) good " : " ") + group.place
         }
         let start = "it is undecided whether \(Format.list(clauses))"
-        if holds { return sentence(start) }
+        if holds { return Format.sentence(start) }
         guard let best else {
-            return sentence("\(start); there is no best guess yet, because no cost is known")
+            return Format.sentence("\(start); there is no best guess yet, because no cost is known")
         }
-        return sentence(
+        return Format.sentence(
             open.count == 1 && best.rule.name == first.name
                 ? "\(start), but it is the best guess: \(best.reason)"
                 : "\(start); the best guess is \(best.rule.subject): \(best.reason)")
@@ -144,9 +150,9 @@ package struct PlainAnswer: Sendable, Equatable {
         guard let best = best(rules) else {
             return "Which rule comes closest is not known, because no cost is known."
         }
-        if holds { return sentence("\(best.rule.subject) costs least: \(best.reason)") }
+        if holds { return Format.sentence("\(best.rule.subject) costs least: \(best.reason)") }
         let kind = rules.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
-        return sentence(
+        return Format.sentence(
             "no \(kind) is good at every batch; \(best.rule.subject) comes closest: \(best.reason)")
     }
 
@@ -167,10 +173,6 @@ package struct PlainAnswer: Sendable, Equatable {
                     : "its loss is estimated at no more than \(cost) above the best one"
             )
         }
-    }
-
-    private static func sentence(_ text: String) -> String {
-        text.prefix(1).uppercased() + text.dropFirst() + "."
     }
 }
 
@@ -198,7 +200,7 @@ extension PlainAnswer.Rule {
         let isLast = beyond.allSatisfy { $0.kind == .fails } && beyond.count > 1
         let place = isLast ? "from batch \(first)" : place(failures)
         guard let side, !isTrained else { return "bad \(place)" }
-        return "too \(side == .tooHigh ? "high" : "low") \(place)"
+        return "\(side.rawValue) \(place)"
     }
 
     /// The undecided batches, such as "at batches 8 and 16"; nil if there are none.
@@ -218,4 +220,34 @@ extension PlainAnswer.Rule {
             ? "from batch \(first) to \(last)"
             : "at batches \(Format.list(batches.map(String.init)))"
     }
+}
+
+extension Regret {
+    /// Returns the side of the best rate on which the rule's rate lies, or nil if it is unknown.
+    func side(of optimum: RateOptimum?) -> PlainAnswer.RateSide? {
+        switch outcome {
+        case .diverged, .belowDivergence, .outsideGrid(.above): return .tooHigh
+        case .outsideGrid(.below): return .tooLow
+        case .measured, .unavailable:
+            guard let best = optimum?.best?.rate, let rate else { return nil }
+            return rate > best ? .tooHigh : .tooLow
+        }
+    }
+}
+
+extension RateExponent {
+    /// The factor by which the best rate changes if the batch or the number of parameters doubles,
+    /// with its interval, as text; nil if the best rates follow no power law.
+    var doublingFactor: String? {
+        guard fits, let factor = exponent?.mapped({ exp2($0) }) else { return nil }
+        let text = { (value: Double) in Format.fixed(value, decimals: 2) }
+        return text(factor.value)
+            + (factor.interval.map { " (\(text($0.lower)) to \(text($0.upper)))" } ?? "")
+    }
+}
+
+/// Returns a finding after its context, such as "After 256 steps, no rule is good at every batch."
+func sentence(_ finding: String, in context: String) -> String {
+    context.prefix(1).uppercased() + context.dropFirst() + ", " + finding.prefix(1).lowercased()
+        + finding.dropFirst()
 }

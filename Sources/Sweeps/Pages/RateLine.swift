@@ -79,9 +79,7 @@ struct RateLine {
     /// Returns the variances of ln(best rate) of single batches; nil if one is unknown, or if the
     /// rates are exact and have no error to weigh them by.
     private static func variances(_ rates: [BestRate]) -> [Double]? {
-        let own = rates.compactMap { rate in
-            rate.error.map { $0.value * $0.value + rate.resolution * rate.resolution / 3 }
-        }
+        let own = rates.compactMap(\.variance)
         guard own.count == rates.count, let greatest = own.max(), greatest > 1e-18 else {
             return nil
         }

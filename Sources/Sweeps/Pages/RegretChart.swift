@@ -5,7 +5,7 @@ import Verdicts
 /// A chart of regrets with their intervals and a band for the tolerance: those of rules at batches,
 /// or those of the smallest model's rate at larger models.
 struct RegretChart {
-    /// The regrets in one color, by rising batch or number of parameters.
+    /// The regrets in one color, in ascending order of batch or number of parameters.
     struct Line {
         let name: String
         let regrets: [Regret]

@@ -1,4 +1,3 @@
-import Glibc
 import Report
 import Support
 import Verdicts
@@ -20,7 +19,7 @@ package struct SizeAnswer: Sendable, Equatable {
         let rate = "the best rate of \(names[0])"
         guard analysis.optima[0].optimum.best != nil else {
             kind = .undecided
-            finding = Self.sentence(
+            finding = Format.sentence(
                 "\(rate) is not known, so it is undecided whether it suits larger models")
             outlook = analysis.bestGuess
             return
@@ -47,10 +46,10 @@ package struct SizeAnswer: Sendable, Equatable {
         }
         finding =
             clauses.isEmpty
-            ? Self.sentence(
+            ? Format.sentence(
                 "it is undecided whether \(rate) is good at any larger model (\(Format.list(open)))"
             )
-            : Self.sentence("\(rate) \(clauses.joined(separator: ", but "))")
+            : Format.sentence("\(rate) \(clauses.joined(separator: ", but "))")
         let trend = Self.trend(analysis)
         let gap =
             clauses.isEmpty || open.isEmpty
@@ -61,37 +60,21 @@ package struct SizeAnswer: Sendable, Equatable {
             : [gap, analysis.bestGuess].compactMap(\.self).joined(separator: " ")
     }
 
-    /// Returns "too high" or "too low" if the rate is on this side of the best rate of all models at
-    /// which it fails, or otherwise "bad".
+    /// Returns "too high" or "too low" if the rate lies on this side of the best rate of every model
+    /// at which it fails, and otherwise "bad".
     private static func side(_ analysis: TransferAnalysis) -> String {
         let sides = analysis.verdict.regrets.filter {
             analysis.verdict.word(atBatch: $0.batch) == Verdict.Kind.fails.rawValue
-        }.map { regret -> String in
-            switch regret.outcome {
-            case .diverged, .belowDivergence, .outsideGrid(.above): return "too high"
-            case .outsideGrid(.below): return "too low"
-            case .measured, .unavailable:
-                let optimum = analysis.optima.first { $0.batch == regret.batch }
-                guard let best = optimum?.optimum.best?.rate, let rate = regret.rate else {
-                    return "bad"
-                }
-                return rate > best ? "too high" : "too low"
-            }
+        }.map { regret in
+            regret.side(of: analysis.optima.first { $0.batch == regret.batch }?.optimum)
         }
-        return Set(sides).count == 1 ? sides[0] : "bad"
+        return Set(sides).count == 1 ? sides[0]?.rawValue ?? "bad" : "bad"
     }
 
     /// Returns a sentence about the change of the best rate with the size; nil if no law is known.
     private static func trend(_ analysis: TransferAnalysis) -> String? {
-        guard analysis.exponent.fits, let factor = analysis.exponent.exponent?.mapped({ exp2($0) })
-        else { return nil }
-        let text = { (value: Double) in Format.fixed(value, decimals: 2) }
-        let range = factor.interval.map { " (\(text($0.lower)) to \(text($0.upper)))" } ?? ""
-        return "Each time the number of parameters doubles, the best rate changes by a factor of "
-            + "\(text(factor.value))\(range)."
-    }
-
-    private static func sentence(_ text: String) -> String {
-        text.prefix(1).uppercased() + text.dropFirst() + "."
+        analysis.exponent.doublingFactor.map {
+            "Each time the number of parameters doubles, the best rate changes by a factor of \($0)."
+        }
     }
 }

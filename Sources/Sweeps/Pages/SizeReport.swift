@@ -37,7 +37,8 @@ struct SizeReport {
         if case .note(.warning, _) = item { true } else { false }
     }
 
-    /// The answers of each parametrization. Batches and comparisons with the same finding share one.
+    /// The answers of each parametrization. Batches and comparisons with the same finding share an
+    /// answer.
     private var answers: [Page.Item] {
         var groups: [(answer: SizeAnswer, transfers: [SizeTransfer])] = []
         for transfer in findings.distinctTransfers {
@@ -65,9 +66,7 @@ struct SizeReport {
             let context = (start + places).trimmingPrefix(" ")
             let finding =
                 context.isEmpty
-                ? answer.finding
-                : context.prefix(1).uppercased() + context.dropFirst() + ", "
-                    + answer.finding.prefix(1).lowercased() + answer.finding.dropFirst()
+                ? answer.finding : sentence(answer.finding, in: String(context))
             let first =
                 transfers.count > 1 && transfers.contains { SizeAnswer($0.analysis) != answer }
                 ? "At batch \(transfers[0].batch) by \(transfers[0].comparisons): " : ""

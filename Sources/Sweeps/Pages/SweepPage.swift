@@ -38,13 +38,12 @@ extension SweepFolder {
     package func report(tolerance: Double? = nil) throws(Failure) -> Page {
         let findings = try findings(tolerance: tolerance)
         let specification = findings.specification
-        let name = path.split(separator: "/").last.map(String.init) ?? path
         let runs =
             findings.planNote == nil
             ? "\(Format.counted(specification.learningRates.count, "rate")) and "
                 + Format.counted(specification.seeds.count, "seed")
             : Format.counted(findings.results.count, "planned run")
-        let title = "Sweep \(name)"
+        let title = "Sweep \(FileSystem.name(of: path))"
         let notes = findings.caveat.map { caveat in
             [Page.Item.note(findings.planNote == nil ? .warning : .information, caveat)]
         }
@@ -76,7 +75,7 @@ extension RunTable {
     /// - Throws: the failures of `findings`.
     package func report(_ request: RunTableRequest) throws(Failure) -> Page {
         let findings = try findings(request)
-        let title = "Runs of \(path.split(separator: "/").last.map(String.init) ?? path)"
+        let title = "Runs of \(FileSystem.name(of: path))"
         let batches = Set(points.map(\.batch)).sorted()
         let range =
             batches.count == 1

@@ -96,7 +96,7 @@ struct RunHeader {
     ///
     /// - Parameter chosen: the titles that count where several columns have names of one column.
     /// - Throws: `Failure` (bad data) if a required column is missing, or if several columns have
-    ///   names of one column and none of them is chosen; (usage) if a chosen title is of no use.
+    ///   names of one column and none of them is chosen; (usage) if a chosen title is not that of a column.
     init(
         _ row: CSVText.Row, choosing chosen: [String] = [], path: String
     ) throws(Failure) {
@@ -160,7 +160,7 @@ struct RunHeader {
     var lossNote: String? {
         guard let loss = self[.loss], RunColumn.normalized(loss.title) == "loss" else { return nil }
         return
-            "The column \(loss.title) is taken for the validation loss. If it holds the training "
+            "The column \(loss.title) is read as the validation loss. If it holds the training "
             + "loss, the verdicts are about the training loss; otherwise, name it validation_loss."
     }
 }

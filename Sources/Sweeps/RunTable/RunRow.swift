@@ -1,7 +1,7 @@
 import Support
 import Verdicts
 
-/// The model of a run, as far as the file tells.
+/// The model of a run, as far as the file describes it.
 struct RunModel: Hashable {
     let parametrization: String
     let width: Int?
@@ -19,9 +19,9 @@ struct RunRow {
     let learningRate: Double
     let seed: UInt64
     let isDiverged: Bool
-    /// The optimizer steps taken, or nil if the file does not tell.
+    /// The optimizer steps taken, or nil if the file lacks them.
     let step: Int?
-    /// The tokens trained on, or nil if the file does not tell.
+    /// The tokens trained on, or nil if the file lacks them.
     let tokens: Int?
     /// The validation loss, or nil if it is not a finite number.
     let loss: Double?

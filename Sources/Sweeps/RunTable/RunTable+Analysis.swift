@@ -69,7 +69,7 @@ extension RunTable {
         let marks =
             request.tokens.map(Design.equalTokens) + request.steps.map(Design.equalSteps)
         for mark in marks { try check(mark, grid) }
-        // What a loss takes needs curves in steps and tokens.
+        // The cost of a target loss follows from curves in steps and tokens.
         let hasCurves = hasSteps && hasTokens && grid.contains { $0.curve.count > 1 }
         settings.targetLosses = hasCurves ? nil : []
         guard models.count == 1 else { return try sizeFindings(settings, marks: marks) }
@@ -94,7 +94,7 @@ extension RunTable {
         let rules = try names.map(rule)
         guard Set(rules.map(\.name)).count == rules.count else {
             throw Failure.option(
-                "--rules", "\(names.joined(separator: ","))", "must be without repetitions",
+                "--rules", "\(names.joined(separator: ","))", "must be distinct",
                 remedy: "name each once")
         }
         return rules
@@ -173,7 +173,7 @@ extension RunTable {
         }
         for design in designs where goesBeyond(design, grid) {
             notes.append(
-                "Some runs go on after the mark of \(design.name). Comparing them there is fair "
+                "Some runs continue beyond the mark of \(design.name). Comparing them there is fair "
                     + "only if their rates were constant; --tokens and --steps choose the marks.")
         }
         guard !designs.isEmpty else {
@@ -200,8 +200,8 @@ extension RunTable {
         }
     }
 
-    /// Returns whether some run goes on after a mark by more than a step and has no evaluation near
-    /// it.
+    /// Returns whether some run continues for more than a step beyond a mark and has no evaluation
+    /// near it.
     private func goesBeyond(_ design: Design, _ grid: [TrainedPoint]) -> Bool {
         grid.contains { run in
             guard !run.diverged, let last = run.curve.last, run.miss(of: design) == nil else {

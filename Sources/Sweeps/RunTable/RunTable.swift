@@ -1,7 +1,8 @@
 import Support
 import Verdicts
 
-/// The runs in a file of values with commas, semicolons or tabs between them, of a sweep or of any other trainer.
+/// The runs in a file of values with commas, semicolons or tabs between them. They are those of a
+/// sweep or of another trainer.
 ///
 /// A row is an evaluation of a run, and rows with the same model, rule, batch, rate and seed are one
 /// run.
@@ -24,7 +25,7 @@ package struct RunTable: Sendable {
     ///   - contextLength: the tokens of a sequence, for a file that has only steps or only tokens.
     ///   - titles: the titles of columns to read where several could be meant.
     /// - Throws: `Failure` (missing input) if there is no such file; (bad data) that names the line
-    ///   and the column of the first mistake; (usage) if an option is of no use.
+    ///   and the column of the first mistake; (usage) if an option has no effect.
     package init(
         reading path: String, contextLength: Int? = nil, choosing titles: [String] = []
     ) throws(Failure) {
@@ -138,7 +139,7 @@ package struct RunTable: Sendable {
         guard !isKnown else {
             throw Failure.option(
                 "--context-length", contextLength,
-                "has no use, because \(path) has steps and tokens, or a context length",
+                "has no effect, because \(path) has steps and tokens, or a context length",
                 remedy: "leave it out")
         }
     }

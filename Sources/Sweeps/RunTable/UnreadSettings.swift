@@ -18,8 +18,7 @@ struct UnreadSettings {
         "id", "time", "date", "timestamp", "duration", "runtime", "seconds", "secs", "hours",
         "created", "updated", "url", "run", "seed", "loss", "accuracy", "acc", "perplexity", "ppl",
         "epoch", "epochs", "throughput", "host", "hostname", "node", "gpu", "device", "user",
-        "note",
-        "notes", "comment", "tags", "state", "status", "index", "commit",
+        "note", "notes", "comment", "tags", "state", "status", "index", "commit",
     ]
 
     init(_ header: RunHeader, _ rows: [RunRow]) {
@@ -64,8 +63,8 @@ struct UnreadSettings {
         guard !titles.isEmpty else { return nil }
         return
             "Runs of the same batch and rate differ in the \(titles.count == 1 ? "column" : "columns") "
-            + "\(Format.list(titles)), which the analysis does not read, so it takes them as the "
-            + "same experiment. To tell them apart, analyze the rows of each value alone."
+            + "\(Format.list(titles)), which the analysis does not read, so it treats them as the "
+            + "same experiment. To separate them, analyze the rows of each value alone."
     }
 
     /// The values that runs have in common if they differ only in their seeds.

@@ -23,7 +23,7 @@ package enum SweepBudget: Sendable, Equatable {
 
     /// Reads a budget such as "20m", "1h30m", "160 runs" or "2e9 tokens".
     ///
-    /// - Throws: `Failure` (usage) if it is none.
+    /// - Throws: `Failure` (usage) if the text is not one.
     package init(_ text: String) throws(Failure) {
         if let parts = text.lowercased().wholeMatch(of: /(\d{1,5})h *(\d{1,2})m(?:in)?/),
             let hours = Double(parts.1), let minutes = Double(parts.2), minutes < 60

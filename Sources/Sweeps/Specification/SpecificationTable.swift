@@ -16,7 +16,7 @@ struct SpecificationTable {
         guard case .table(let set) = entries.removeValue(forKey: "set") ?? .table([:]) else {
             throw .about(
                 .configuration, "\(name): set", "is not a table",
-                remedy: "write [set] and below it \"section.key\" = value")
+                remedy: "write [set] and, below it, \"section.key\" = value")
         }
         self.set = set
         for key in entries.keys.sorted() where !keys.contains(key) {
@@ -117,16 +117,16 @@ struct SpecificationTable {
         return values
     }
 
-    /// Checks that the values of a key are finite, above 0 and rising.
+    /// Checks that the values of a key are finite, above 0 and in ascending order.
     ///
     /// - Parameter element: the kind of each value, such as "a batch of 1 or more".
-    func checkRising(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
+    func checkAscending(_ key: String, _ values: [Double], _ element: String) throws(Failure) {
         for value in values where !(value.isFinite && value > 0) {
             throw badElement(shown(value), of: key, element, remedy: "remove it")
         }
         guard zip(values, values.dropFirst()).allSatisfy(<) else {
             throw impossible(
-                key, "[\(values.map(shown).joined(separator: ", "))]", "a rising list",
+                key, "[\(values.map(shown).joined(separator: ", "))]", "an ascending list",
                 remedy: "sort it and remove repetitions")
         }
     }

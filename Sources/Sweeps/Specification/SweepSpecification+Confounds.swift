@@ -20,7 +20,7 @@ package struct SweepWarning: Sendable, Equatable {
     }
 
     package let confound: Confound
-    /// The batches that the confound concerns, rising.
+    /// The batches that the confound concerns, in ascending order.
     package let batches: [Int]
     /// The confound with its numbers, and the remedy.
     package let sentence: String
@@ -116,9 +116,9 @@ private struct Confounds {
     /// that is 40 %, and the weight of the start in the averages falls below e^-5, or 1 %.
     private static let fewestAverages = 5.0
 
-    /// The runs of the grid, one for each batch, rising.
+    /// The runs of the grid, one for each batch in ascending order.
     let runs: [GridRun]
-    /// The comparisons by equal tokens and those by equal steps, each rising.
+    /// The comparisons by equal tokens and those by equal steps, each in ascending order.
     let comparisons: [[Design]]
     let trainingTokens: Int?
 
@@ -136,7 +136,7 @@ private struct Confounds {
         } sentence: { places in
             "By \(design.name), the rate does not reach its peak at \(places), so best rates come "
                 + "out too high there; let the schedule reach its peak earlier, or compare after "
-                + "more \(design.quantity)."
+                + "more \(design.unit)."
         }
     }
 
@@ -175,14 +175,14 @@ private struct Confounds {
         let fewest = Int((Self.fewestAverages * averages).rounded())
         return warning(.fewSteps, runs.filter { $0.steps(at: design) < fewest }) {
             // By equal steps, the design's name already has them.
-            design.quantity == "steps" ? nil : Format.counted($0.steps(at: design), "step")
+            design.unit == "steps" ? nil : Format.counted($0.steps(at: design), "step")
         } sentence: { places in
             "By \(design.name), runs are compared after fewer than \(Format.count(fewest)) steps at "
                 + "\(places), so they show the optimizer's first steps rather than its steady state: "
                 + "a run should be several times longer than the optimizer's averaging time, here "
                 + "\(Format.significant(Self.fewestAverages, digits: 1)) times the "
                 + "\(Format.significant(averages, digits: 3)) steps over which it averages gradients; "
-                + "compare after more \(design.quantity)."
+                + "compare after more \(design.unit)."
         }
     }
 
@@ -198,7 +198,7 @@ private struct Confounds {
         } sentence: { places in
             "By \(design.name), runs have seen the training data more than once at \(places) but "
                 + "not at smaller batches, so repetition may affect their losses; compare after "
-                + "fewer \(design.quantity), or train on more data."
+                + "fewer \(design.unit), or train on more data."
         }
     }
 
@@ -237,16 +237,6 @@ private struct Confounds {
         return SweepWarning(
             confound: confound, batches: runs.map(\.batch),
             sentence: sentence("B = \(Format.list(places))"))
-    }
-}
-
-extension Design {
-    /// The quantity that is held equal.
-    fileprivate var quantity: String {
-        switch self {
-        case .equalTokens: "tokens"
-        case .equalSteps: "steps"
-        }
     }
 }
 

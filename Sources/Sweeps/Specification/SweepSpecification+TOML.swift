@@ -140,9 +140,9 @@ extension SweepSpecification {
 
     /// Checks the keys of a sweep over sizes.
     private func validateSizes(_ table: SpecificationTable) throws(Failure) {
-        try table.checkRising("widths", widths.map(Double.init), "a width of 1 or more")
-        try table.checkRising("layers", layers.map(Double.init), "a number of 1 or more")
-        try table.checkRising(
+        try table.checkAscending("widths", widths.map(Double.init), "a width of 1 or more")
+        try table.checkAscending("layers", layers.map(Double.init), "a number of 1 or more")
+        try table.checkAscending(
             "tokens_per_parameter", tokensPerParameter, "a number of tokens above 0")
         let names = parametrizations.map(\.rawValue)
         try require(
@@ -187,15 +187,15 @@ extension SweepSpecification {
     }
 
     private func validate(_ table: SpecificationTable) throws(Failure) {
-        try table.checkRising("batches", batches.map(Double.init), "a batch of 1 or more")
-        try table.checkRising("learning_rates", learningRates, "a rate above 0")
+        try table.checkAscending("batches", batches.map(Double.init), "a batch of 1 or more")
+        try table.checkAscending("learning_rates", learningRates, "a rate above 0")
         for rate in learningRates where !OptimizerConfiguration.learningRates.contains(rate) {
             throw table.badElement(
                 "\(rate)", of: "learning_rates",
                 "a rate from 1.2e-38 to 3.4e38, which fp32 can hold", remedy: "remove it")
         }
-        try table.checkRising("tokens", tokens.map(Double.init), "a number of 1 or more")
-        try table.checkRising("steps", steps.map(Double.init), "a number of 1 or more")
+        try table.checkAscending("tokens", tokens.map(Double.init), "a number of 1 or more")
+        try table.checkAscending("steps", steps.map(Double.init), "a number of 1 or more")
         // Up to this limit, the products of these numbers and a context length do not overflow.
         let largest = 1_000_000_000
         for (key, values) in [("batches", batches), ("steps", steps)] {
@@ -222,7 +222,7 @@ extension SweepSpecification {
                 remedy: "use 7 rates a factor of 2 apart"))
         try require(
             Set(seeds).count == seeds.count,
-            or: table.impossible("seeds", seeds, "without repetitions", remedy: "use 1, 2, 3"))
+            or: table.impossible("seeds", seeds, "distinct", remedy: "use 1, 2, 3"))
         try require(
             batches.contains(baseBatch),
             or: table.impossible(
@@ -242,7 +242,7 @@ extension SweepSpecification {
         let names = rules.map(\.name)
         try require(
             Set(names).count == names.count,
-            or: table.impossible("rules", names, "without repetitions", remedy: "name each once"))
+            or: table.impossible("rules", names, "distinct", remedy: "name each once"))
     }
 }
 

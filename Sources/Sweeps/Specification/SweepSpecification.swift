@@ -17,21 +17,21 @@ package struct SweepSpecification: Sendable, Equatable {
     /// The recipe with `settings` and without its [scaling]. It is not checked, because every run
     /// sets more keys.
     var baseRecipe: Recipe
-    /// `batches`: global batches, in sequences, rising.
+    /// `batches`: global batches, in sequences, in ascending order.
     package var batches: [Int]
-    /// `learning_rates`: the grid's rates at the base batch, rising.
+    /// `learning_rates`: the grid's rates at the base batch, in ascending order.
     package var learningRates: [Double]
     /// `grid_exponent`: the power of batch / base_batch by which the grid moves with the batch, so
     /// that its middle stays near the optimum. The analysis ignores it.
     package var gridExponent: Double
-    /// `widths`: the widths of the model, rising; empty for the recipe's.
+    /// `widths`: the widths of the model, in ascending order; empty for the recipe's.
     package var widths: [Int] = []
-    /// `layers`: the numbers of layers, rising; empty for the recipe's.
+    /// `layers`: the numbers of layers, in ascending order; empty for the recipe's.
     package var layers: [Int] = []
     /// `parametrizations`: those in which each size is trained.
     package var parametrizations: [Parametrization] = [.standard]
     /// `tokens_per_parameter`: instead of `tokens`, the numbers of tokens for each parameter outside
-    /// the embeddings, rising.
+    /// the embeddings and the head, in ascending order.
     package var tokensPerParameter: [Double] = []
     /// `seeds`: the seeds of parameters and data order.
     package var seeds: [UInt64]
@@ -39,9 +39,9 @@ package struct SweepSpecification: Sendable, Equatable {
     package var baseBatch: Int
     /// `rules`: the rules to judge.
     package var rules: [SweepRule]
-    /// `tokens`: the numbers of tokens after which every batch is compared, rising.
+    /// `tokens`: the numbers of tokens after which all batches are compared, in ascending order.
     package var tokens: [Int]
-    /// `steps`: the numbers of steps after which every batch is compared, rising.
+    /// `steps`: the numbers of steps after which all batches are compared, in ascending order.
     package var steps: [Int]
     /// `evaluations`: the number of validation losses of a run; it has more if the comparisons need
     /// them.
@@ -55,7 +55,7 @@ package struct SweepSpecification: Sendable, Equatable {
     /// batch reaches.
     package var targetLosses: [Double]
 
-    /// Returns the rates of a batch's grid before it is extended, rising.
+    /// Returns the rates of a batch's grid before it is extended, in ascending order.
     package func rates(ofBatch batch: Int) -> [Double] {
         let factor = pow(Double(batch) / Double(baseBatch), gridExponent)
         return learningRates.map { shortened($0 * factor) }
