@@ -51,8 +51,9 @@ extension CommandLineTests {
         @Test(
             "impossible requests are refused",
             arguments: [
-                (["--widths", "16"], 64, "two or more rising"),
-                (["--widths", "16,8"], 64, "rising"), (["--widths", "16,20"], 78, "multiple of 8"),
+                (["--widths", "16"], 64, "two or more whole numbers"),
+                (["--widths", "16,8"], 64, "ascending"),
+                (["--widths", "16,20"], 78, "multiple of 8"),
                 (["--layers", "1,2", "--widths", "16,32"], 64, "cannot be combined"),
                 (["--parametrizations", "mup,mup"], 64, "distinct"),
                 (["--parametrizations", "mu"], 64, "standard, mup and completep"),

@@ -250,7 +250,7 @@ extension CommandLineTests {
                     expectRefusal(
                         try bench.lockstep(
                             ["regimes", "--data", data, "--rates", rates] + out, ranks: ranks), 64,
-                        ["--rates \(rates): ", "three rising rates"])
+                        ["--rates \(rates): ", "three rates above 0 in ascending order"])
                 }
             }
             expectRefusal(try bench.lockstep(["regimes"] + out), 64, ["--data: is missing"])

@@ -57,13 +57,14 @@ import Testing
         let falling = curve(.large, rate: 1) { 4 - 0.8 * $0 }
         #expect(
             falling.sentence(best: good, remedy: Self.remedy)
-                == "The rate 1 is too large, and recovers: after 100 steps the loss is 3.2, 1.2 above "
-                + "the lowest, and still falls.")
+                == "The rate 1 is too large, although the run recovers: after 100 steps the loss is "
+                + "3.2, 1.2 above the lowest, and still falls.")
         let low = curve(.small, rate: 1e-4) { $0 == 0 ? 4 : 3.1 }
         #expect(low.sentence(best: good, remedy: Self.remedy).contains("e-4 is too small: "))
         let chosen = curve(.good, rate: 1e-2) { 4 - 0.8 * $0 }
             .sentence(best: good, remedy: "give more --probe-steps")
-        #expect(chosen.contains("was meant to be good, but looks too large, and recovers"))
+        #expect(
+            chosen.contains("was meant to be good, but looks too large, although the run recovers"))
         #expect(chosen.hasSuffix("; give more --probe-steps."))
     }
 

@@ -5,9 +5,9 @@ extension Branches {
     /// A page with the critical batch over the training, and the branches of each checkpoint.
     package var page: Page {
         let rate = design.decays ? "a rate that decays to 0" : "a constant rate"
-        let times = design.repeats == 1 ? "once" : "\(design.repeats) times on other tokens"
+        let times = design.repeats == 1 ? "once" : "\(design.repeats) times on different tokens"
         return Page(
-            title: "Branches of \(runName)",
+            title: "Branches of \(FileSystem.name(of: design.run))",
             subtitle: "From \(Format.counted(checkpoints.count, "checkpoint")) of a run with batch "
                 + "\(design.trunkBatch), branches at other batches with rule "
                 + "\(design.rule.rawValue) and \(rate), for \(Format.count(design.tokens)) tokens, "
@@ -118,9 +118,9 @@ extension Branches {
         let noise =
             design.repeats > 1
             ? "The branches of one repeat use the same tokens in the same order at every batch, so "
-                + "what is special about these tokens cancels out of their differences. The "
-                + "intervals are Student's, from the residuals of loss = batch + repeat + noise, "
-                + "with the same noise at every batch."
+                + "the effects of these tokens cancel out of their differences. The intervals are "
+                + "Student's, from the residuals of loss = batch + repeat + noise, with the same "
+                + "noise at every batch."
             : "Every branch was trained once, so the noise between branches is unknown and no "
                 + "verdict is certain."
         let comparison =
@@ -214,14 +214,16 @@ extension Branches {
         }.sorted { $0.x < $1.x }
         return LineChart(
             title: "Tokens against steps to the loss \(Format.fixed(measured.target, decimals: 4))",
-            sentence: "One point for each batch; a larger batch needs fewer steps.",
+            sentence:
+                "One point for each batch; a larger batch needs fewer steps. The fit is a line in "
+                + "the batch: tokens = Emin + batch x Smin, with the batch in tokens.",
             x: ChartAxis("steps after step \(step)", scale: .log),
             y: ChartAxis("tokens", style: .count, fromZero: true),
             series: [
                 LineChart.Series(
                     "branches", .points, points: points.map { LineChart.Point($0.steps, $0.tokens) }
                 ),
-                LineChart.Series("line in the batch", .dashed, points: fit),
+                LineChart.Series("fit", .dashed, points: fit),
             ])
     }
 }

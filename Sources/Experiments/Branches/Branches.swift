@@ -22,9 +22,6 @@ package struct Branches: Sendable {
         }
     }
 
-    /// The last component of the run's path.
-    var runName: String { design.run.split(separator: "/").last.map(String.init) ?? design.run }
-
     /// The checkpoints before the rate decays and before the end, which alone count for a batch
     /// warmup and for the growth of the critical batch.
     package var trainingCheckpoints: [CheckpointBranches] {

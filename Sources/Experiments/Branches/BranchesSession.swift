@@ -137,14 +137,14 @@ package struct BranchesSession {
     ///
     /// - Throws: `Failure` (usage) that names the largest batch.
     private func requireSequences(_ design: BranchDesign, _ data: TrainingData) throws(Failure) {
-        let there = data.order.windowsPerEpoch
-        guard let largest = design.batches.last, largest > there else { return }
+        let available = data.order.windowsPerEpoch
+        guard let largest = design.batches.last, largest > available else { return }
         throw .option(
             "--batches", options.batchText,
             "have a batch of \(Format.counted(largest, "sequence")), but the training data have only "
-                + Format.count(there),
+                + Format.count(available),
             remedy: "give multiples of the run's batch, \(design.trunkBatch), up to "
-                + "\(max(1, there / design.trunkBatch))")
+                + "\(max(1, available / design.trunkBatch))")
     }
 
     /// Returns the branches that have no result yet; only the first rank has the results.
@@ -184,7 +184,7 @@ package struct BranchesSession {
         warn(design, input)
     }
 
-    /// Logs what may make the branches' results worthless.
+    /// Logs the limits of the branches' results.
     private func warn(_ design: BranchDesign, _ input: TrainingInput) {
         let largest = design.batches[design.batches.count - 1]
         let steps = design.steps(ofBatch: largest)
@@ -193,11 +193,11 @@ package struct BranchesSession {
                 "the branches of batch \(largest) have only \(Format.counted(steps, "step")), in "
                     + "which the optimizer hardly adapts to the batch; give more --tokens")
         }
-        let there = input.data.order.windowsPerEpoch
-        if design.repeats > 1, design.sequences * design.repeats > there {
+        let available = input.data.order.windowsPerEpoch
+        if design.repeats > 1, design.sequences * design.repeats > available {
             job.warn(
                 "the repeats of a branch take more tokens than the training data have, "
-                    + "\(Format.count(there * design.contextLength)), so they share tokens and "
+                    + "\(Format.count(available * design.contextLength)), so they share tokens and "
                     + "their intervals may be too narrow; give fewer --tokens or --repeats")
         }
         let changing = design.starts.filter { start in

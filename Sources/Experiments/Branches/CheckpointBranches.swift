@@ -184,15 +184,15 @@ extension CheckpointBranches {
     package var doublingSentence: String {
         let batch = design.trunkBatch
         let step = "at step \(Format.count(start.step))\(mark)"
-        let what = "Doubling the batch from \(batch) to \(2 * batch) \(step)"
+        let subject = "Doubling the batch from \(batch) to \(2 * batch) \(step)"
         let tolerance = "the tolerance of \(Format.significant(design.tolerance, digits: 3))"
         guard let standing = doublingStanding else {
-            return "\(what) was not tried; add 2 to --batches."
+            return "\(subject) was not tried; add 2 to --batches."
         }
         guard !(rows.first { $0.batch == batch }?.standing == .diverged) else {
-            return "\(what) cannot be judged: the branch with the run's batch diverged."
+            return "\(subject) cannot be judged: the branch with the run's batch diverged."
         }
-        guard let doubling else { return "\(what) is not safe: a branch diverged." }
+        guard let doubling else { return "\(subject) is not safe: a branch diverged." }
         let amount = Format.fixed(doubling.value.magnitude, decimals: 4)
         let interval = doubling.interval.map {
             " (\(Format.fixed($0.lower, decimals: 4)) to \(Format.fixed($0.upper, decimals: 4)) "
@@ -201,13 +201,13 @@ extension CheckpointBranches {
         let loss =
             "the loss ends \(amount) \(doubling.value > 0 ? "higher" : "lower")\(interval ?? "")"
         switch standing {
-        case .within, .reference: return "\(what) is safe: \(loss), within \(tolerance)."
-        case .above, .diverged: return "\(what) is not safe: \(loss), above \(tolerance)."
+        case .within, .reference: return "\(subject) is safe: \(loss), within \(tolerance)."
+        case .above, .diverged: return "\(subject) is not safe: \(loss), above \(tolerance)."
         case .undecided:
             return doubling.interval == nil
-                ? "\(what) is undecided: \(loss) in one repeat, and \(tolerance) may be smaller "
+                ? "\(subject) is undecided: \(loss) in one repeat, and \(tolerance) may be smaller "
                     + "than the noise; give --repeats 3."
-                : "\(what) is undecided: \(loss), and the interval contains \(tolerance); more "
+                : "\(subject) is undecided: \(loss), and the interval contains \(tolerance); more "
                     + "repeats narrow it."
         }
     }

@@ -19,8 +19,7 @@ package struct CoordinateRun: Sendable, Equatable {
     package let size: ModelSize
     package let seed: UInt64
     /// The root mean square change of each place's activations since the start, after each step, on
-    /// the same tokens. A change is not a number once
-    /// the parameters are no longer finite.
+    /// the same tokens. A change is not a number once the parameters are no longer finite.
     package let changes: [[CoordinatePlace: Double]]
 
     package init(

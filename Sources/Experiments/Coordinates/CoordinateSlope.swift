@@ -9,8 +9,8 @@ package struct CoordinateSlope: Sendable, Equatable {
     /// The power of the size to which the change is proportional.
     package let exponent: Estimate
 
-    /// The largest absolute exponent of a change that counts as independent of the size. At 0.25, a width that
-    /// is 16 times larger doubles the change.
+    /// The largest absolute exponent of a change that counts as independent of the size. At 0.25, a
+    /// width that is 16 times larger doubles the change.
     package static let flatBound = 0.25
     package static let level = 0.95
 

@@ -22,14 +22,15 @@ extension Coordinates {
     }
 
     private func verdict(_ parametrization: Parametrization) -> Verdict {
-        let (name, size) = (parametrization.label, axis.quantity)
-        let text = sentence(parametrization)
-        return switch isFlat(parametrization) {
-        case true?:
-            Verdict(.holds, "\(name): activations change equally at every \(size)", text: text)
-        case false?: Verdict(.fails, "\(name): activations depend on the \(size)", text: text)
-        case nil: Verdict(.undecided, "\(name): undecided", text: text)
-        }
+        let (kind, predicate): (Verdict.Kind, String) =
+            switch isFlat(parametrization) {
+            case true?: (.holds, "activations change equally at every \(axis.quantity)")
+            case false?: (.fails, "the change of activations depends on the \(axis.quantity)")
+            case nil: (.undecided, "it is undecided whether activations change equally")
+            }
+        return Verdict(
+            kind, "With \(parametrization.title), \(predicate).",
+            text: Format.sentence(finding(parametrization)))
     }
 
     /// The ends of the axis of changes, the same for all charts.
@@ -86,11 +87,12 @@ extension Coordinates {
     }
 
     private var method: String {
-        "If activations change equally in a step at every size, one learning rate can be expected to suit every size "
-            + "(Yang et al. 2022, arXiv 2203.03466, appendix D.1). The change is proportional to a "
-            + "power of the \(axis.quantity), whose exponent is fitted to all seeds. A place is "
-            + "flat if the exponent's interval is within "
+        "If activations change equally in a step at every size, one learning rate can be expected "
+            + "to suit every size (Yang et al. 2022, arXiv 2203.03466, appendix D.1). The change is "
+            + "modeled as a power of the \(axis.quantity), whose exponent is fitted to all seeds. A "
+            + "place is flat if the exponent's interval is within "
             + "\(Format.fixed(CoordinateSlope.flatBound, decimals: 2)) of 0. Every parametrization "
-            + "equals the standard one at the recipe's base or, without one, at the recipe's own size."
+            + "equals the standard one at the recipe's base or, without one, at the recipe's own "
+            + "size."
     }
 }

@@ -7,7 +7,7 @@ import Support
 package struct Coordinates: Sendable {
     package let recipeName: String
     package let axis: CoordinateAxis
-    /// The values of the axis, rising.
+    /// The values of the axis in ascending order.
     package let sizes: [Int]
     package let parametrizations: [Parametrization]
     package let seeds: Int
@@ -48,23 +48,26 @@ package struct Coordinates: Sendable {
             && findings.allSatisfy { $0 == .flat } ? true : nil
     }
 
-    func sentence(_ parametrization: Parametrization) -> String {
+    private func sentence(_ parametrization: Parametrization) -> String {
+        "\(parametrization.label): \(finding(parametrization))."
+    }
+
+    /// Returns the finding about a parametrization as a clause.
+    func finding(_ parametrization: Parametrization) -> String {
         let own = slopes.filter { $0.parametrization == parametrization }
         guard own.count == axis.places.count else {
-            return "\(parametrization.label): no exponent can be fitted, because "
-                + "some activations are not finite or do not change; use another rate."
+            return "no exponent can be fitted, because some activations are not finite or do not "
+                + "change; use another rate"
         }
         let bent = own.filter { $0.finding == .grows || $0.finding == .shrinks }
         if !bent.isEmpty {
-            return "\(parametrization.label): the changes depend on the \(axis.quantity): "
-                + Format.list(bent.map(growth)) + "."
+            return "the changes depend on the \(axis.quantity): \(Format.list(bent.map(growth)))"
         }
         let steepest = own.max { abs($0.exponent.value) < abs($1.exponent.value) }
         let steepestText = steepest.map { "; the steepest is \(growth($0))" } ?? ""
         return isFlat(parametrization) == true
-            ? "\(parametrization.label): activations change about equally at every "
-                + "\(axis.quantity)\(steepestText)."
-            : "\(parametrization.label): undecided\(steepestText); use more seeds or sizes."
+            ? "activations change about equally at every \(axis.quantity)\(steepestText)"
+            : "undecided\(steepestText); use more seeds or sizes"
     }
 
     private func growth(_ slope: CoordinateSlope) -> String {

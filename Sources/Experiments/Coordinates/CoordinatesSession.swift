@@ -32,7 +32,7 @@ package struct CoordinatesOptions: Sendable {
         self.overrides = overrides
     }
 
-    /// Returns the axis and its values, rising.
+    /// Returns the axis and its values in ascending order.
     ///
     /// - Throws: `Failure` (usage) if both axes are given, or a list is invalid.
     func sizes(of model: GPTConfiguration) throws(Failure) -> (CoordinateAxis, [Int]) {
@@ -53,7 +53,7 @@ package struct CoordinatesOptions: Sendable {
             zip(values, values.dropFirst()).allSatisfy({ $0 < $1 })
         else {
             throw .option(
-                option, text, "must be two or more rising whole numbers",
+                option, text, "must be two or more whole numbers in ascending order",
                 remedy: "try \(axis == .width ? "\(half),\(2 * half),\(4 * half)" : "2,4,8")")
         }
         return (axis, values)

@@ -27,7 +27,7 @@ extension Landscape {
     /// A page about the landscape.
     package var page: Page {
         Page(
-            title: "Loss landscape of \(runName)",
+            title: "Loss landscape of \(FileSystem.name(of: run))",
             subtitle:
                 "The loss at \(Format.count(planes[0].surface.grid.count)) points of "
                 + "\(planes.count == 1 ? "a plane" : "each of \(planes.count) planes") through the "
@@ -40,10 +40,6 @@ extension Landscape {
                         + [.chart(map), .chart(hills)]),
                 Page.Section("How it was measured", text: [method], items: [.table(facts)]),
             ])
-    }
-
-    private var runName: String {
-        run.split(separator: "/").last.map(String.init) ?? run
     }
 
     private var titles: (x: String, y: String) {
@@ -113,8 +109,8 @@ extension Landscape {
                 + "neuron. Each filter of a direction is scaled to the length of the model's filter "
                 + "(Li et al. 2018, arXiv 1712.09913), so the sharpness of different models can be "
                 + "compared. Biases and norms do not change. A random plane contains hardly "
-                + "anything of a path in the space of all parameters, so the path on it is short, and the "
-                + "loss under the line is not the run's own."
+                + "anything of a path in the space of all parameters, so the path on it is short, "
+                + "and the loss under the line is not the run's own."
         case .pca:
             "The directions are the principal components of all checkpoints (Li et al. 2018, "
                 + "arXiv 1712.09913, section 7). They have length 1 and are perpendicular. The axes "

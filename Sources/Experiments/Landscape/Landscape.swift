@@ -89,7 +89,8 @@ extension Landscape.Plane {
 }
 
 extension LossSurface {
-    /// The ends of the grid and the losses row by row, y rising; a loss that is not finite is null.
+    /// The ends of the grid, and the losses row by row in ascending order of y; a loss that is not
+    /// finite is null.
     var json: JSONObject {
         func ends(_ range: ClosedRange<Double>) -> JSONValue {
             [.number(range.lowerBound), .number(range.upperBound)]

@@ -105,8 +105,8 @@ package struct LandscapeSession {
         job.announce(
             """
             measuring the loss around \(runPath) at \(grid) x \(grid) points of \
-            \(Format.counted(planes, "plane")) (\(directions.rawValue)), over \(Format.counted(sequences, "validation sequence")) at \
-            most, on \(job.layout)
+            \(Format.counted(planes, "plane")) (\(directions.rawValue)), over \
+            \(Format.counted(sequences, "validation sequence")) at most, on \(job.layout)
             """)
     }
 

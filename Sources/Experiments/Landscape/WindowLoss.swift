@@ -90,7 +90,7 @@ final class WindowLoss {
         }
     }
 
-    /// Returns `count` numbers from `0..<total`, evenly spread and rising, or all of them if
+    /// Returns `count` evenly spread numbers from `0..<total` in ascending order, or all of them if
     /// `total` is smaller.
     static func spread(_ count: Int, over total: Int) -> [Int] {
         let count = min(count, total)

@@ -28,7 +28,7 @@ package struct RunLog: Sendable {
     ///   finished step; the failures of `MetricsLog.read`.
     package init(_ run: RunFolder) throws(Failure) {
         guard run.holdsRun else { throw .holdsNo("run", run.path, command: "train") }
-        name = run.path.split(separator: "/").last.map(String.init) ?? run.path
+        name = FileSystem.name(of: run.path)
         var seconds = 0.0
         for record in try MetricsLog.read(run.metrics) {
             guard let step = record.step else { continue }

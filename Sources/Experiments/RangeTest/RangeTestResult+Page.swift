@@ -22,7 +22,7 @@ extension RangeTestResult {
     }
 
     private func sentence(_ text: String) -> String {
-        text.prefix(1).uppercased() + text.dropFirst().replacing("\n", with: "; ") + "."
+        Format.sentence(text.replacing("\n", with: "; "))
     }
 
     private func probeItems(_ search: RateSearch) -> [Page.Item] {

@@ -58,7 +58,8 @@ package struct RateProbe: RateTrial, Equatable {
         hasDiverged = !(loss.isFinite && isFinite && loss <= limit)
     }
 
-    /// What the loss did that ended the probe early; nil if it did not diverge.
+    /// The behavior of the loss that ended the probe early, as a predicate; nil if the probe did not
+    /// diverge.
     ///
     /// Unlike a training run that diverged, a probe ends while the loss may still be finite, and a
     /// longer run at its rate may recover.

@@ -28,8 +28,8 @@ package struct RegimeCurve: Sendable {
         }
     }
 
-    /// The largest eigenvalue of the loss, and that above which the optimizer diverges on a
-    /// quadratic loss.
+    /// The largest eigenvalue of the loss's Hessian, and the one above which the optimizer diverges
+    /// on a quadratic loss.
     package struct Sharpness: Sendable, Equatable {
         package let value: Double
         package let stable: Double
@@ -44,7 +44,7 @@ package struct RegimeCurve: Sendable {
     package let learningRate: Double
     /// The loss of each step.
     package let losses: [Double]
-    /// The snapshots by rising step, beginning with step 0.
+    /// The snapshots in ascending order of steps, beginning with step 0.
     package let snapshots: [Snapshot]
     /// The number of steps whose gradient was clipped.
     package let clippedSteps: Int
@@ -136,7 +136,8 @@ package struct RegimeCurve: Sendable {
                     "the loss falls from \(from) but stays at \(to), \(above)"
                 )
             }
-        let recovers = looks == .large && ending(best: least) == .falling ? ", and recovers" : ""
+        let recovers =
+            looks == .large && ending(best: least) == .falling ? ", although the run recovers" : ""
         if looks == regime { return "\(rate) is \(regime.rawValue)\(recovers): \(fact)." }
         return "\(rate) was meant to be \(regime.rawValue), but looks \(looks.rawValue)"
             + "\(recovers): \(fact); \(remedy)."

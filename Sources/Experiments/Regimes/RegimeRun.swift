@@ -36,7 +36,7 @@ struct RegimeRun {
     let learningRate: Double
     /// The loss of each step.
     let losses: [Double]
-    /// The snapshots by rising step, beginning with that before the first step.
+    /// The snapshots in ascending order of steps, beginning with that before the first step.
     let snapshots: [Snapshot]
     /// The number of steps whose gradient was clipped.
     let clippedSteps: Int

@@ -16,7 +16,7 @@ package struct Regimes: Sendable {
     package let isPreconditioned: Bool
     /// The number of training targets of each sharpness.
     package let sharpnessTargets: Int
-    /// The runs, by rising rate.
+    /// The runs in ascending order of their rates.
     package let curves: [RegimeCurve]
     /// The fraction of the squared distances from the start along each direction, with equal weight
     /// for every run.
@@ -45,16 +45,16 @@ package struct Regimes: Sendable {
         else { return ["The rates were given by --rates."] }
         func reason(_ regime: Regime, _ probe: RateProbe) -> String {
             let words = regime == .small ? ("lower", "lowest") : ("higher", "highest")
-            let by = Format.significant(probe.fall, digits: 3)
+            let fall = "by \(Format.significant(probe.fall, digits: 3))"
             let place =
                 if let end = probe.divergence {
-                    "nearest \(words.0) rate at which it \(end)"
+                    "nearest \(words.0) one at which the loss \(end)"
                 } else if 2 * probe.fall > good.fall {
-                    "\(words.1) rate that was tried, at which it still falls by \(by)"
+                    "\(words.1) one that was tried, at which the loss still falls \(fall)"
                 } else {
-                    "nearest \(words.0) rate at which it falls at most half as far, by \(by)"
+                    "nearest \(words.0) one at which the loss falls at most half as far, \(fall)"
                 }
-            return "\(regime == .small ? "Too small" : "Too large") is the \(place)."
+            return "The rate that is \(regime.rawValue) is the \(place)."
         }
         return [
             "The rates come from \(search.probes.count) runs of \(Format.count(search.probeSteps)) "
@@ -67,12 +67,15 @@ package struct Regimes: Sendable {
     }
 
     private func goodReason(_ search: RateSearch, _ good: RateProbe) -> String {
-        let fall = "the loss falls by \(Format.significant(good.fall, digits: 3)) nats"
-        if good == search.bestProbe { return "Good is the rate at which \(fall), the farthest." }
+        let fall = "by \(Format.significant(good.fall, digits: 3)) nats"
+        if good == search.bestProbe {
+            return "The good rate is the one at which the loss falls farthest, \(fall)."
+        }
         return good == search.startProbe
-            ? "Good is the recipe's rate, at which \(fall); the lowest loss is too close to tell apart."
-            : "Good is the lowest of the rates whose losses are too close to the least to tell apart; "
-                + "there \(fall)."
+            ? "The good rate is the recipe's, at which the loss falls \(fall); the lowest loss is too "
+                + "close to tell apart."
+            : "The good rate is the lowest of those whose losses are too close to the least to tell "
+                + "apart; there the loss falls \(fall)."
     }
 
     /// A row for each step of each run as comma-separated values. The rows of snapshots also have

@@ -39,7 +39,7 @@ extension RegimesSession {
         return found
     }
 
-    /// Returns the rates for the recipe that a finished search has found, rising.
+    /// Returns the rates for the recipe that a finished search has found, in ascending order.
     ///
     /// - Throws: `Failure` (configuration) if there are no three rates.
     func chosenRates(of search: RateSearch, _ plan: TrainingPlan) throws(Failure) -> [Double] {

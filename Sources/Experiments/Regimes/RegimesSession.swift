@@ -116,12 +116,13 @@ package struct RegimesSession {
         let needed =
             3 * (RegimeRun.snapshotCount + RegimeRun.sharpnessCount)
             * GPTLayout(plan.recipe.model).arena.count * MemoryLayout<Float>.stride
-        let there = try machineMemoryBytes / communicator.rankCountOnThisHost()
+        let available = try machineMemoryBytes / communicator.rankCountOnThisHost()
         try communicator.agree { () throws(Failure) in
-            guard needed > there else { return }
+            guard needed > available else { return }
             throw .about(
                 .configuration, "the snapshots of the three runs",
-                "take \(Format.bytes(needed)) per rank, but a rank has only \(Format.bytes(there))",
+                "take \(Format.bytes(needed)) per rank, but a rank has only "
+                    + Format.bytes(available),
                 remedy: "use a smaller model, or no recipe for the built-in one")
         }
     }
@@ -258,7 +259,7 @@ package struct RegimesSession {
         }
     }
 
-    /// The most training windows over which the sharpness is measured.
+    /// The largest number of training windows over which the sharpness is measured.
     static let sharpnessSequences = 32
 
     /// Returns scales that give every run the same weight, although the parameters move farther at
@@ -316,9 +317,9 @@ package struct RegimesSession {
 
     // MARK: - Options
 
-    /// Returns the rates that --rates gives, rising; nil if it is unset.
+    /// Returns the rates that --rates gives, in ascending order; nil if it is unset.
     ///
-    /// - Throws: `Failure` (usage) if they are not three rising rates.
+    /// - Throws: `Failure` (usage) if they are not three rates in ascending order.
     private func givenRates() throws(Failure) -> [Double]? {
         guard let rates else { return nil }
         let numbers = rates.split(separator: ",", omittingEmptySubsequences: false).map {
@@ -328,7 +329,7 @@ package struct RegimesSession {
             numbers[0] < numbers[1], numbers[1] < numbers[2]
         else {
             throw .option(
-                "--rates", rates, "must be three rising rates above 0",
+                "--rates", rates, "must be three rates above 0 in ascending order",
                 remedy: "try 1e-4,3e-3,1e-1")
         }
         return numbers
