@@ -21,12 +21,12 @@ struct AnalyzeCommand: OneProcessCommand {
               batch,lr,seed,tokens,val_loss
               8,1e-3,1,1048576,3.412
             Required columns: batch (in sequences), learning_rate, validation_loss, and
-            step or tokens. The column seed tells repeated runs apart. If several columns
-            could be meant, such as lr and learning_rate, --column chooses one. Commas, semicolons
-            (also with decimal commas) or tabs separate the columns. A run that diverged
-            has a missing loss: empty, nan, null, NA, N/A, None or -. A run that ends
-            within a step of the compared mark, or within 1 % of it, counts with its last
-            evaluation, and a note says so.
+            step or tokens. The column seed distinguishes repeated runs. If several columns
+            could be meant, such as lr and learning_rate, --column chooses one. Commas,
+            semicolons (also with decimal commas) or tabs separate the columns. A run that
+            diverged has a missing loss: empty, nan, null, NA, N/A, None or -. A run that
+            ends within a step of the compared mark, or within 1 % of it, counts with its
+            last evaluation, and a note says so.
             Runs of several models also need the column parameters, which counts those
             outside the embeddings and the head. The columns parametrization, width and
             layers then name the models. The analysis says how far the smallest model's

@@ -20,16 +20,16 @@ struct BranchCommand: ParsableCommand {
             rate that follows a scaling rule, and all for the same number of tokens. The
             local critical batch is the largest whose loss ends within a tolerance of the
             smallest batch's (Merrill et al. 2025). At several checkpoints, it shows when
-            the batch can grow; checkpoints with a decayed rate and the last one do not count
-            for that. Each branch is trained several times on other tokens; the
-            differences between these repeats give the intervals.
+            the batch can grow; checkpoints with a decayed rate and the last one do not
+            count for that. Each branch is trained several times on different tokens;
+            the differences between these repeats give the intervals.
 
             A branch with the run's batch and a constant rate has the bits of the run's
             own continuation. All ranks train one branch after another, and any number of
             ranks gives the same bits. The log states how long all of this takes, from a
-            few measured steps. A branch that has ended is recorded in
-            branches.jsonl and is never trained again. At the end, the folder gets
-            branches.csv, branches.json and report.html.
+            few measured steps. A branch that has ended is recorded in branches.jsonl and
+            is never trained again. At the end, the folder gets branches.csv,
+            branches.json and report.html.
             """)
 
     @Argument(
@@ -88,7 +88,7 @@ struct BranchCommand: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: "The number of times that each branch is trained, on other tokens (default: 3).")
+        help: "The number of times that each branch is trained, on different tokens (default: 3).")
     var repeats: Int?
 
     @Flag(help: "Estimate the duration without training.")

@@ -33,14 +33,16 @@ struct CoordinatesCommand: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "The widths, rising (default: half, one, two and four times the recipe's).",
-            valueName: "a,b,..."))
+            """
+            The widths in ascending order (default: half, one, two and four times the recipe's).
+            """, valueName: "a,b,..."))
     var widths: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "The numbers of layers, rising, to vary instead of the width.", valueName: "a,b,..."))
+            "The numbers of layers in ascending order, to vary instead of the width.",
+            valueName: "a,b,..."))
     var layers: String?
 
     @Option(

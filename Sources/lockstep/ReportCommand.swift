@@ -80,7 +80,7 @@ struct ReportCommand: OneProcessCommand {
         guard !sweep.holdsSweep else { return try sweep.report(tolerance: tolerance.tolerance) }
         guard tolerance.tolerance == nil else {
             throw .option(
-                "--tolerance", "is for sweeps and CSV files, but \(first) is none",
+                "--tolerance", "is for sweeps and CSV files, but \(first) is not one",
                 remedy: "leave it out")
         }
         return RunReport(try paths.map { (path) throws(Failure) in try RunLog(RunFolder(path)) })

@@ -92,6 +92,6 @@ struct RunTableOptions: ParsableArguments {
             ("--context-length", contextLength != nil), ("--column", !columns.isEmpty),
         ]
         guard let (option, _) = options.first(where: \.1) else { return }
-        throw .option(option, "is for CSV files, but \(path) is none", remedy: "leave it out")
+        throw .option(option, "is for CSV files, but \(path) is not one", remedy: "leave it out")
     }
 }
