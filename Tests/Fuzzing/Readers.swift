@@ -126,7 +126,7 @@ private func readRecipe(_ input: Input) throws {
     let recipe = try Recipe(toml: text, name: "recipe.toml")
     let again = try Recipe(toml: recipe.toml, name: "recipe.toml")
     precondition(again == recipe, "a recipe changes when it is written and read")
-    _ = try recipe.applying([String(text.prefix(40))])
+    _ = try? recipe.applying([String(text.prefix(40))])
 }
 
 private func readFormula(_ input: Input) throws {

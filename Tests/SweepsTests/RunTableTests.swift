@@ -42,6 +42,17 @@ import Verdicts
         8,4e-3,1,10,80,3.3
         """
 
+    @Test("seeds that hardly ever decide are not asked for")
+    func hopelessSeeds() throws {
+        let path = "\(Launch.root)/launch/recipes/studies/king-james-width.csv"
+        var request = RunTableRequest()
+        request.tolerance = 0.02
+        let text = try RunTable(reading: path).findings(request).text
+        #expect(text.contains("The transfer is undecided at width 64"))
+        #expect(text.contains("  Next runs: rates "))
+        #expect(!text.contains("with a probability of 0.0"))
+    }
+
     @Test("a verdict states that one seed diverged at an undecided batch, even beyond a failure")
     func divergedSeed() throws {
         let sweep = PlantedSweep(

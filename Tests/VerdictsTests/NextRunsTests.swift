@@ -92,18 +92,6 @@ import Verdicts
         #expect((1...10).contains(rounds), "\(rounds) rounds, \(counts)")
     }
 
-    @Test("seeds that hardly ever decide are not asked for")
-    func hopelessSeeds() throws {
-        let sweep = PlantedSweep(
-            batches: [8, 16, 32], seeds: 4, curvature: 0.1, lossNoise: 0.02, rateNoise: 0.6)
-        let settings = AnalysisSettings(
-            designs: [PlantedSweep.design], targetLosses: [-1], tolerance: 1e-4)
-        let analysis = try Analysis(sweep.points(), settings: settings).designs[0]
-        let runs = try #require(analysis.nextRuns)
-        let asksForSeeds = runs.parts.contains { if case .seeds = $0 { true } else { false } }
-        #expect(!asksForSeeds, "\(runs.sentence)")
-    }
-
     @Test("the advice says how many seeds are needed in all, or that even many would not do")
     func seedsInAll() throws {
         let sweep = PlantedSweep(
