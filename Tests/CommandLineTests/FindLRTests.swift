@@ -27,8 +27,6 @@ extension CommandLineTests {
                 #expect(outcome.errors.contains("then the best ones in about 7 runs of 20 steps"))
                 #expect(outcome.errors.contains(ranks == 0 ? "1 rank x" : "\(ranks) ranks x"))
                 #expect(outcome.output.contains("the 20 steps behind the best, so chance may"))
-                #expect(
-                    outcome.output.contains("but the recipe's schedule, cosine, lowers it, so"))
                 outputs.append(outcome.output.replacing(bench.path(name), with: "OUT"))
                 #expect(
                     try bench.names(in: name) == ["curve.csv", "find-lr.json", "report.html"])

@@ -1,4 +1,5 @@
 import Experiments
+import Recipes
 import Support
 import Testing
 
@@ -13,6 +14,28 @@ import Testing
             probe.add(3, isFinite: true)
         }
         #expect(rates == [0.125, 0.25, 0.375] + Array(repeating: 0.5, count: 37))
+    }
+
+    @Test("after its warmup, a probe has the same fractions of the peak rate as the recipe's run")
+    func decay() throws {
+        var recipe = Recipe()
+        recipe.training.steps = 1000
+        recipe.schedule.warmupSteps = 100
+        (recipe.optimizer.learningRate, recipe.schedule.minimumLearningRate) = (0.3, 0.06)
+        let plan = try TrainingPlan(recipe, ranks: 1)
+        var probe = RateProbe(rate: 2, steps: 20, decay: RateDecay(plan))
+        var rates: [Double] = []
+        while let rate = probe.nextRate {
+            rates.append(rate)
+            probe.add(3, isFinite: true)
+        }
+        // Each step of the probe stands for 50 steps of the run after the warmup.
+        let expected =
+            [1, 2]
+            + stride(from: 100, to: 1000, by: 50).map {
+                2 * plan.schedule.learningRate(at: $0) / plan.rate.peakLearningRate
+            }
+        #expect(zip(rates, expected).allSatisfy { abs($0 - $1) < 1e-12 } && rates.count == 20)
     }
 
     @Test("the mean of the last quarter counts, and that of the quarter before is known")

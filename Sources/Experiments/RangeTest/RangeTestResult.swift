@@ -110,7 +110,7 @@ package struct RangeTestResult: Sendable {
         }
         let found =
             "recommended: \(Format.significant(rate, digits: 3)) at batch \(globalBatch), "
-            + recommendation.reason + decayCaveat
+            + recommendation.reason
         let base = plan.rate.baseBatch
         guard let baseRate else {
             return found
@@ -121,16 +121,6 @@ package struct RangeTestResult: Sendable {
         guard base != globalBatch else { return written + ", which is the global batch" }
         return written + ", which rule \(plan.rate.rule.rawValue) multiplies by "
             + "\(Format.significant(plan.rate.factor, digits: 6)) at batch \(globalBatch)"
-    }
-
-    /// A clause about a schedule that lowers the rate, which the probes do not follow; empty for a
-    /// constant rate.
-    private var decayCaveat: String {
-        let schedule = plan.recipe.schedule.name
-        return schedule == .constant
-            ? ""
-            : "; the short runs keep their rate, but the recipe's schedule, \(schedule.rawValue), "
-                + "lowers it, so a higher rate may be better: compare with twice this rate"
     }
 
     // MARK: - Files

@@ -113,8 +113,8 @@ package struct RangeTestSession {
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
             \(Format.count(ramp.steps)) steps of \(plan.recipe.training.globalBatch) sequences = \
             \(Format.count(plan.tokensPerStep)) tokens, then the best ones in about \
-            \(RateSearch.usualProbes) runs of \(Format.count(probeSteps)) steps, on \
-            \(job.layout), from \(start); the trained parameters are discarded
+            \(RateSearch.usualProbes) runs of \(Format.count(probeSteps)) steps with the recipe's \
+            schedule, on \(job.layout), from \(start); the trained parameters are discarded
             """)
     }
 
@@ -130,7 +130,7 @@ package struct RangeTestSession {
         guard let start = curve.startingRate, let fall = curve.fall else { return (curve, []) }
         let search = RateSearch(
             near: start, recipeRate: input.plan.rate.peakLearningRate, probeSteps: probeSteps,
-            fall: fall)
+            decay: RateDecay(input.plan), fall: fall)
         guard let first = try job.probe(search, runner, batches) else { return nil }
         guard let longer = first.confirmation else { return (curve, [first]) }
         return try job.probe(longer, runner, batches).map { (curve, [first, $0]) }

@@ -1,13 +1,15 @@
 import Statistics
 import Support
 
-/// A short run at one learning rate, which shows how good the rate is.
+/// A short run with one peak learning rate, which shows how good that rate is.
 ///
 /// All probes of a test begin with the same state and take the same batches, so the differences
 /// between their losses have little noise.
 package struct RateProbe: RateTrial, Equatable {
+    /// The peak rate.
     package let rate: Double
     package let steps: Int
+    private let decay: RateDecay
     package private(set) var losses: [Double] = []
     /// Whether the loss was not finite or exceeded twice its first value, which ends the probe.
     package private(set) var hasDiverged = false
@@ -27,9 +29,10 @@ package struct RateProbe: RateTrial, Equatable {
     private static let mostSteps = 1_000_000
 
     /// Creates a probe that has taken none of its steps.
-    package init(rate: Double, steps: Int) {
+    package init(rate: Double, steps: Int, decay: RateDecay = .none) {
         self.rate = rate
         self.steps = steps
+        self.decay = decay
         losses.reserveCapacity(steps)
     }
 
@@ -42,11 +45,14 @@ package struct RateProbe: RateTrial, Equatable {
             remedy: "use \(usualSteps), or more for a rate that suits longer runs")
     }
 
-    /// The rate of the next step, which rises during warmup; nil if the probe has ended.
+    /// The rate of the next step, which rises during warmup and then follows the decay; nil if the
+    /// probe has ended.
     package var nextRate: Double? {
         guard !hasDiverged, losses.count < steps else { return nil }
         let warmup = steps / Self.warmupParts
-        return rate * min(1, Double(losses.count + 1) / Double(warmup))
+        let step = losses.count
+        guard step >= warmup else { return rate * Double(step + 1) / Double(warmup) }
+        return rate * decay.factor(at: step - warmup, of: steps - warmup)
     }
 
     /// Adds the loss of a step, in nats per token.

@@ -22,6 +22,7 @@ package struct RateSearch: Sendable {
 
     private let start: Double
     package let probeSteps: Int
+    private let decay: RateDecay
     private let tolerated: Double
     /// The part of the best probe's fall by which a loss may exceed the least.
     private let part: Double
@@ -61,17 +62,25 @@ package struct RateSearch: Sendable {
 
     /// Creates a search that also probes the recipe's rate, unless a lower one diverges.
     ///
-    /// It begins at the rate next to `start` that is a power of two times the recipe's rate.
-    package init(near start: Double, recipeRate: Double, probeSteps: Int, fall: Double) {
+    /// It begins at the rate next to `start` that is a power of two times the recipe's rate. The
+    /// rates of its probes follow `decay`.
+    package init(
+        near start: Double, recipeRate: Double, probeSteps: Int, decay: RateDecay = .none,
+        fall: Double
+    ) {
         let octave = log2(recipeRate / start).rounded()
         self.init(
-            start: recipeRate * exp2(-octave), probeSteps: probeSteps,
+            start: recipeRate * exp2(-octave), probeSteps: probeSteps, decay: decay,
             tolerated: min(Self.smallLoss, Self.smallPart * fall), otherOctaves: [Int(octave)])
     }
 
-    private init(start: Double, probeSteps: Int, tolerated: Double, otherOctaves: [Int]) {
+    private init(
+        start: Double, probeSteps: Int, decay: RateDecay = .none, tolerated: Double,
+        otherOctaves: [Int]
+    ) {
         self.start = start
         self.probeSteps = probeSteps
+        self.decay = decay
         self.tolerated = tolerated
         self.otherOctaves = otherOctaves
         part = 0
@@ -83,6 +92,7 @@ package struct RateSearch: Sendable {
     package init(start: Double, probeSteps: Int, lacking part: Double) {
         self.start = start
         self.probeSteps = probeSteps
+        decay = .none
         tolerated = Self.smallLoss
         otherOctaves = []
         self.part = part
@@ -94,7 +104,7 @@ package struct RateSearch: Sendable {
 
     /// The next probe; nil at the end of the search.
     package var next: RateProbe? {
-        nextOctave.map { RateProbe(rate: rate(at: Double($0)), steps: probeSteps) }
+        nextOctave.map { RateProbe(rate: rate(at: Double($0)), steps: probeSteps, decay: decay) }
     }
 
     /// Adds the finished probe that `next` returned.
@@ -311,7 +321,8 @@ package struct RateSearch: Sendable {
         }
         guard let lowest = candidates.first else { return nil }
         return RateSearch(
-            start: rate(at: Double(lowest)), probeSteps: 2 * probeSteps, tolerated: tolerated,
+            start: rate(at: Double(lowest)), probeSteps: 2 * probeSteps, decay: decay,
+            tolerated: tolerated,
             otherOctaves: candidates.dropFirst().map { $0 - lowest })
     }
 }
