@@ -1,9 +1,6 @@
 import FoundationEssentials
-import TestSupport
 
 /// The folder of GPT-2's own vocabulary, which is not part of the repository:
-/// `$LOCKSTEP_DATA/gpt2`, or `shared/data/gpt2` next to the repository.
-let gpt2Folder =
-    (ProcessInfo.processInfo.environment["LOCKSTEP_DATA"] ?? Launch.root + "/../shared/data")
-    + "/gpt2"
-let gpt2IsHere = FileManager.default.fileExists(atPath: gpt2Folder)
+/// `$LOCKSTEP_DATA/gpt2`; nil if it is not on this machine.
+let gpt2Folder = ProcessInfo.processInfo.environment["LOCKSTEP_DATA"].map { $0 + "/gpt2" }
+    .flatMap { FileManager.default.fileExists(atPath: $0) ? $0 : nil }
