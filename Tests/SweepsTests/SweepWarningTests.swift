@@ -122,8 +122,9 @@ import Testing
         #expect(try sentences("name = \"sgd\"\nmomentum = 0.99").count == 1)
         let bySteps = try Self.warnings("tokens = []\nsteps = [50]", schedule: Self.constant)
         #expect(bySteps.map(\.batches) == [[4, 8, 16]])
-        #expect(bySteps.first?.sentence.contains("5 times the 20 steps over") == true)
-        #expect(bySteps.first?.sentence.contains("at B = 4, 8 and 16, so") == true)
+        #expect(
+            bySteps.first?.sentence.contains("at B = 4, 8 and 16, 5 times the 20 over which")
+                == true)
     }
 
     /// After 200 steps the batches have seen 6400, 12,800 and 25,600 tokens.

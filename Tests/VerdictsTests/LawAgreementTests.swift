@@ -41,10 +41,10 @@ import Verdicts
     @Test("no power law fits only with a reason if one lies in all intervals")
     func lawWithinIntervals() throws {
         var (within, outside) = (0, 0)
-        for bend in [0.1, 0.2, 0.3] {
+        for bend in [0.2, 0.3, 0.4] {
             for noise in UInt64(1)...30 {
                 let sweep = PlantedSweep(
-                    seeds: 3, curvature: 0.3,
+                    batches: [8, 16, 32], seeds: 3, curvature: 0.3,
                     bestRate: {
                         $0 == 32 ? 2e-3 * exp(bend) : 1e-3 * (Double($0) / 8).squareRoot()
                     },

@@ -106,7 +106,7 @@ import Verdicts
             "\(runs.sentence)")
         // The regret of the linear rule at 16 is exactly the tolerance.
         let border = PlantedSweep(
-            batches: [8, 16], seeds: 12, curvature: 0.1, lossNoise: 0.002, rateNoise: 0.05)
+            batches: [8, 16], seeds: 40, curvature: 0.1, lossNoise: 0.002, rateNoise: 0.05)
         let tolerance = 0.1 * 0.25 * 0.48045
         let linear = AnalysisSettings(
             designs: [PlantedSweep.design], rules: [.linear], targetLosses: [-1],

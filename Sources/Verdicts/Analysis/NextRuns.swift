@@ -126,7 +126,14 @@ package struct NextRuns: Sendable, Equatable {
         let isWorthTrying =
             fewest < Self.fewSeeds && Sample(ofStep.map(\.probability)).mean > Self.leastGain
         guard best.mean >= Self.leastUseful || isWorthTrying else {
-            // The valley's form is known, so rates between the known ones would show no more.
+            // Seeds cannot show the valley's form, but rates between the known ones can.
+            let shares = simulation.probabilities(
+                ofDecisionWith: last.count, isFormKnown: true)
+            let ofForm = Sample(rules.map { shares[$0] ?? 0 }).mean
+            guard between.isEmpty || ofForm < Self.leastUseful else {
+                self.init(between, optima, costs: costs)
+                return
+            }
             self.init(
                 [], optima, costs: costs,
                 reasonForNone:

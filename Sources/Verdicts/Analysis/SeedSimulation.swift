@@ -48,7 +48,12 @@ struct SeedSimulation {
 
     /// Returns the share of repetitions with `count` more seeds in which each rule is settled, by the
     /// rule's name.
-    func probabilities(ofDecisionWith count: Int) -> [String: Double] {
+    ///
+    /// - Parameter isFormKnown: whether runs at rates between the known ones have also shown the
+    ///   valley's form.
+    func probabilities(
+        ofDecisionWith count: Int, isFormKnown: Bool = false
+    ) -> [String: Double] {
         var shares: [String: Double] = [:]
         let known = optima.reduce(0) { $0 + $1.seeds.count }
         let ratio = Double(known) / Double(known + batches.count * count)
@@ -58,7 +63,8 @@ struct SeedSimulation {
             var drawn = optima
             for (place, truth) in zip(places, truths) {
                 let more = batches.contains(drawn[place].batch) ? count : 0
-                drawn[place] = draw(drawn[place], truth, more, formRatio: ratio, &random)
+                drawn[place] = draw(
+                    drawn[place], truth, more, formRatio: isFormKnown ? nil : ratio, &random)
             }
             let verdicts = DesignAnalysis.lookedUp(
                 drawn, valley, baseBatch: baseBatch, settings: settings)
@@ -73,9 +79,10 @@ struct SeedSimulation {
     ///
     /// - Parameters:
     ///   - truth: the logarithm of the true best rate.
-    ///   - formRatio: the factor by which the runs reduce the variances of the valley's form.
+    ///   - formRatio: the factor by which the runs reduce the variances of the valley's form; nil
+    ///     if the form is then known.
     private func draw(
-        _ optimum: BatchOptimum, _ truth: Double, _ count: Int, formRatio: Double,
+        _ optimum: BatchOptimum, _ truth: Double, _ count: Int, formRatio: Double?,
         _ random: inout NormalNumbers
     ) -> BatchOptimum {
         guard let best = optimum.optimum.best, let place = valley.place(of: optimum.batch),
@@ -86,14 +93,14 @@ struct SeedSimulation {
             count > 0 ? truth + (seedNoise.variance / more).squareRoot() * random.normal() : 0
         let variance =
             seedNoise.variance / (known + more)
-            + valley.commonVariance(place, formRatio: formRatio)
+            + (formRatio.map { valley.commonVariance(place, formRatio: $0) } ?? 0)
         return optimum.with(
             BestRate(
                 logRate: (known * best.logRate + more * seen) / (known + more), loss: best.loss,
                 error: .init(
                     value: variance.squareRoot(),
                     degreesOfFreedom: seedNoise.degreesOfFreedom + batches.count * count),
-                asymmetryError: best.asymmetryError * formRatio.squareRoot(),
+                asymmetryError: best.asymmetryError * (formRatio ?? 0).squareRoot(),
                 level: settings.level))
     }
 }
