@@ -20,7 +20,9 @@ extension CommandLineTests {
             var outputs: [String] = []
             for (ranks, name) in [(0, "alone"), (2, "two"), (4, "four")] {
                 let outcome = try bench.lockstep(
-                    arguments(bench, "--out", bench.path(name)) + Self.ramp, ranks: ranks)
+                    arguments(
+                        bench, "--out", bench.path(name), "--set", "schedule.name=constant")
+                        + Self.ramp, ranks: ranks)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains("trying learning rates from 1e-05 to 10.0, geometric"))
