@@ -50,7 +50,7 @@ import Verdicts
         #expect(equal.allSatisfy { $0.optimum.best != nil })
         let near = try findings(Self.near)
         #expect(try optima(near) == equal)
-        let note = "B = 8 and 24 miss the mark of equal tokens (1047552) by up to 0.15 %;"
+        let note = "B = 8 and 24 miss the mark of equal tokens (1,047,552) by up to 0.15 %;"
         #expect(near.notes.contains { $0.contains(note) }, "\(near.notes)")
         #expect(!near.notes.contains { $0.contains("continue beyond") })
         let named = try findings(Self.near) { $0.tokens = [1_048_576] }
@@ -81,7 +81,7 @@ import Verdicts
         #expect(try optima(near).allSatisfy { $0.optimum.best != nil })
         #expect(
             near.notes == [
-                "Runs at B = 48 miss the mark of equal tokens (27648) by up to 11 %; their last "
+                "Runs at B = 48 miss the mark of equal tokens (27,648) by up to 11 %; their last "
                     + "evaluations count as evaluations there."
             ])
         let far = try findings(ends, hasSteps: true) { $0.tokens = [27_136] }

@@ -60,7 +60,7 @@ import Verdicts
         // The only evaluation of a run of batch 8 comes after the last step of batch 16.
         #expect(sizes.transfers.map(\.batch) == [8, 16])
         for transfer in sizes.transfers {
-            #expect(transfer.comparison == "equal tokens (409600)")
+            #expect(transfer.comparison == "equal tokens (409,600)")
             let analysis = transfer.analysis
             #expect(analysis.models.map(\.name) == ["width 32", "width 64", "width 128"])
             #expect(analysis.verdict.failsFrom == 40_000, "\(analysis.sentence)")
@@ -169,8 +169,8 @@ import Verdicts
         let page = try table([header] + rows).report(RunTableRequest())
         #expect(
             page.sections.map(\.title) == [
-                "Answer", "Transfer at batch 8, by equal tokens (409600)",
-                "Transfer at batch 16, by equal tokens (409600)", "Joint fits", "Limits",
+                "Answer", "Transfer at batch 8, by equal tokens (409,600)",
+                "Transfer at batch 16, by equal tokens (409,600)", "Joint fits", "Limits",
             ])
         guard case .verdict(let answer)? = page.sections[0].items.first else {
             throw OneModel()
@@ -194,14 +194,14 @@ import Verdicts
             + Self.sizedRows(leastLoss: 2.2) { _, batch in "\(1600 / batch),\(1600 * 64)" }
         let sizes = try sizes([header] + rows)
         let twice = sizes.transfers.filter { $0.batch == 16 }
-        #expect(twice.map(\.comparison) == ["equal tokens (409600)", "equal steps (400)"])
-        #expect(twice.map(\.repeats) == [nil, "equal tokens (409600)"])
+        #expect(twice.map(\.comparison) == ["equal tokens (409,600)", "equal steps (400)"])
+        #expect(twice.map(\.repeats) == [nil, "equal tokens (409,600)"])
         #expect(sizes.distinctTransfers.count == 3)
-        let sentence = "at batch 16, by equal tokens (409600) and equal steps (400): "
+        let sentence = "at batch 16, by equal tokens (409,600) and equal steps (400): "
         #expect(sizes.text.components(separatedBy: sentence).count == 2, "\(sizes.text)")
         #expect(try #require(sizes.fits.first?.fit).count == 9)
         let json = sizes.json(notes: []).text
-        #expect(json.contains("\"repeats\":\"equal tokens (409600)\""))
+        #expect(json.contains("\"repeats\":\"equal tokens (409,600)\""))
     }
 
     @Test("models of several parametrizations have one form of name")

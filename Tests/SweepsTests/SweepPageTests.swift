@@ -175,7 +175,8 @@ import Verdicts
         let legend = try rates.rows("series").compactMap { $0["name"] as? String }
         #expect(
             legend == [
-                "standard", "standard, fit, N^-0.33", "muP", "muP, fit, N^-0.01", "GPT-3",
+                "standard", "standard, fit, N^-0.33", "muP", "muP, fit, N^-0.01",
+                "typical range", "GPT-3",
             ])
         let band = try rates.points("muP, fit, N^-0.01")
         #expect(band.count == 33)
@@ -188,6 +189,9 @@ import Verdicts
         #expect(rates.sentence.contains("(Brown et al. 2020, table 2.1)"))
         let published = try rates.points("GPT-3")
         #expect(published.count == 8 && published[0]["y"] as? Double == 6e-4)
+        let typical = try rates.points("typical range")
+        #expect(typical.compactMap { $0["lower"] as? Double } == [3e-4, 1e-4, 3e-5, 1e-5])
+        #expect(typical.compactMap { $0["upper"] as? Double } == [1e-3, 3e-4, 1e-4, 3e-5])
     }
 
     @Test("the band of the fitted law contains the planted rates, and narrows with less noise")

@@ -50,7 +50,7 @@ import Testing
         #expect(warning.confound == .unreachedPeak && warning.batches == [8, 16])
         #expect(
             warning.sentence
-                == "By equal tokens (8192), the rate does not reach its peak at B = 8 (79.4 % of it "
+                == "By equal tokens (8,192), the rate does not reach its peak at B = 8 (79.4 % of it "
                 + "in 128 steps) and 16 (39.4 % of it in 64 steps), so best rates come out too high "
                 + "there; let the schedule reach its peak earlier, or compare after more tokens.")
     }
@@ -81,7 +81,7 @@ import Testing
         #expect(warnings.map(\.batches) == [[8, 16]])
         #expect(
             warnings.first?.sentence
-                == "By equal tokens (32000), the warmup takes 5 % of the steps at B = 4 but 20 % at B "
+                == "By equal tokens (32,000), the warmup takes 5 % of the steps at B = 4 but 20 % at B "
                 + "= 16, so a rule may fail because of the warmup; leave schedule.warmup_steps "
                 + "unset, so that the warmup takes 2 % of every run.")
         // At most 2 % of the steps.
@@ -113,7 +113,7 @@ import Testing
         // Runs have 1000, 500 and 250 steps.
         #expect(
             try sentences("betas = [0.9, 0.99]") == [
-                "By equal tokens (32000), runs are compared after fewer than 500 steps at B = 16 (250 "
+                "By equal tokens (32,000), runs are compared after fewer than 500 steps at B = 16 (250 "
                     + "steps), 5 times the 100 over which the optimizer averages gradients, so they "
                     + "show its start rather than its steady state; compare after more tokens."
             ])

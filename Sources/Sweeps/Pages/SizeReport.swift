@@ -208,15 +208,23 @@ struct SizeReport {
         let published = LineChart.Series(
             "GPT-3", .points, points: Self.publishedRates.map { LineChart.Point($0, $1) },
             color: .ink)
+        let typical = LineChart.Series(
+            "typical range", .points,
+            points: TypicalRates.guide.map { guide in
+                let (lower, upper) = (guide.rates.lowerBound, guide.rates.upperBound)
+                return LineChart.Point(
+                    guide.parameters, (lower * upper).squareRoot(), interval: lower...upper)
+            }, color: 0)
         return LineChart(
             title: "Best rate against parameters",
             sentence:
                 "The best rate of each model with its interval\(hasLine ? Self.lineClause : "")"
                 + ". Black points are the rates of GPT-3 by all its parameters (Brown et al. 2020, "
-                + "table 2.1), which grew the batch with the size.",
+                + "table 2.1), which grew the batch with the size, and a typical range is a rough "
+                + "guide to published rates.",
             x: ChartAxis("parameters", scale: .log, style: .count),
             y: ChartAxis("learning rate", scale: .log, style: .scientific),
-            series: series + [published])
+            series: series + [typical, published])
     }
 
     private static let lineClause =

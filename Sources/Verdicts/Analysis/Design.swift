@@ -1,3 +1,5 @@
+import Support
+
 /// The quantity that is held equal when batches are compared. Its value, the mark, is the point of
 /// a run's curve at which the run is judged.
 ///
@@ -22,11 +24,11 @@ package enum Design: Sendable, Hashable {
         return [.equalTokens(reach(\.tokens)), .equalSteps(reach(\.step))]
     }
 
-    /// The design in words, such as "equal tokens (4096)".
+    /// The design in words, such as "equal tokens (4,096)".
     package var name: String {
         switch self {
-        case .equalTokens(let tokens): "equal tokens (\(tokens))"
-        case .equalSteps(let steps): "equal steps (\(steps))"
+        case .equalTokens(let tokens): "equal tokens (\(Format.count(tokens)))"
+        case .equalSteps(let steps): "equal steps (\(Format.count(steps)))"
         }
     }
 
