@@ -21,6 +21,7 @@ my $refusal;                             # why the shell that starts a rank coul
 my ($mpirun, $asked, $forced, $status);
 my $deadline = $ranks ? now() + $seconds : 0;
 my $ended;                               # whether the start was given up
+my $memory = '';                         # what the ranks' plan says of memory
 my $killed;                              # the time at which the job was ended
 my %agents;                              # the command lines of mpirun's descendants, by process
 my %lacking;                             # hosts without the program
@@ -66,6 +67,7 @@ sub show {
     $is_open = $text !~ /\n\z/;
     # If nothing reads the output, keep the newest.
     $out = substr($out, -(1 << 22)) if length $out > 1 << 23;
+    $memory = $1 if $text =~ /^  memory {2,}([^:\n]+): /m;
     $last_line = $1 if substr($text, -4096) =~ /([^\r\n]*\S[^\r\n]*)[\r\n]*\s*\z/;
 }
 
@@ -519,7 +521,8 @@ sub signal {
     my ($number) = @_;
     my @names = split ' ', $Config{sig_name};
     my $name = 'SIG' . ($names[$number] // $number);
-    return $number == 9 ? "$name, most likely because memory ran out (see dmesg)" : $name;
+    my $plan = $memory eq '' ? '' : "the plan was $memory; ";
+    return $number == 9 ? "$name, most likely because memory ran out (${plan}see dmesg)" : $name;
 }
 
 my $code = verdict();

@@ -29,6 +29,16 @@ import Testing
             ])
     }
 
+    @Test("the cause of SIGKILL quotes the plan's memory")
+    func memory() throws {
+        let plan = "  memory      1.4 GB a rank, 2.8 GB a host: model 1 GB"
+        let outcome = try end("echo '\(plan)' >&2 && kill -KILL $$")
+        #expect(
+            outcome.sentences.first?.contains(
+                " because memory ran out (the plan was 1.4 GB a rank, 2.8 GB a host; see dmesg); ")
+                == true, "\(outcome.errors)")
+    }
+
     @Test("the sentence of a rank that fails stands alone", arguments: [65, 74, 78])
     func sentence(code: Int32) throws {
         let sentence = "lockstep: data: is broken; give other data."
