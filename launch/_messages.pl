@@ -414,6 +414,11 @@ sub verdict {
         return conclude(78, "srun cannot start Open MPI on the nodes of this allocation ($1); check that the "
             . 'allocation has not ended and that its nodes are up.');
     }
+    # The shell that starts Open MPI 5 on a host exits with 126 or 127 if it is missing, and ssh with 255.
+    if ($text =~ /failed to report back.*? Remote host: (\S+) Daemon exit status: (?!0 |12[67] |255 )/) {
+        return conclude(78, "$1: Open MPI was started there but could not connect back; check that no firewall blocks "
+            . 'connections to this machine, and give the network between the hosts with --interface.');
+    }
     if ($text =~ /unable to reliably start|daemon .*?unexpectedly|failed to report back|unable to launch the .*?daemon|ssh: /) {
         my ($reason) = $held =~ /^ssh: (.*?)\s*$/m;
         my $words = join "\n", $last_line, $held =~ /^ssh:.*/mg;

@@ -35,12 +35,6 @@ package enum Launch {
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     ]
 
-    /// The major version of the Open MPI whose mpirun is first in PATH; nil if there is none.
-    package static let openMPIVersion: Int? = {
-        let text = (try? run("mpirun", ["--version"]).output) ?? ""
-        return text.firstMatch(of: /Open MPI\) ([0-9]+)\./).flatMap { Int($0.1) }
-    }()
-
     private static let gate = NSLock()
 
     /// Whether `launch/test --fast` runs these tests; it leaves out those that start commands.
