@@ -85,7 +85,7 @@ struct HangingStartTests {
             environment: Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 })
         #expect(extended.status == 0, "\(extended.errors)")
 
-        // If the user chooses such a network, the ranks detect the hang. Open MPI 5 may detect it first.
+        // If the user chooses such a network, the ranks detect the hang, unless Open MPI 5 does before.
         let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_include": "docker0"]) { $1 }
         let stuck = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: settings)
@@ -93,7 +93,8 @@ struct HangingStartTests {
         let sentence = stuck.sentences.first ?? ""
         if Launch.openMPIVersion == 5, stuck.status == 74 {
             #expect(
-                sentence.hasPrefix("launch/mpirun: a host cannot reach another one at 172.17.0.1; "),
+                sentence.hasPrefix(
+                    "launch/mpirun: a host cannot reach another one at 172.17.0.1; "),
                 "\(stuck.errors)")
             return
         }
@@ -155,7 +156,8 @@ struct HangingStartTests {
             #expect(outcome.status == 78)
             #expect(outcome.sentences.count == 1)
             #expect(
-                outcome.sentences.first?.hasPrefix("launch/mpirun: \(hosts.second)\(words)") == true,
+                outcome.sentences.first?.hasPrefix("launch/mpirun: \(hosts.second)\(words)")
+                    == true,
                 "\(outcome.errors)")
             #expect(outcome.sentences.first?.contains("--interface") == true)
         }
