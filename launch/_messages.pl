@@ -21,7 +21,7 @@ my $refusal;                             # why the shell that starts a rank coul
 my ($mpirun, $asked, $forced, $status);
 my $deadline = $ranks ? now() + $seconds : 0;
 my $ended;                               # whether the start was given up
-my $memory = '';                         # what the ranks' plan says of memory
+my $memory = '';                         # the expected memory in the ranks' plan
 my $killed;                              # the time at which the job was ended
 my %agents;                              # the command lines of mpirun's descendants, by process
 my %lacking;                             # hosts without the program
@@ -414,7 +414,7 @@ sub verdict {
         return conclude(78, "srun cannot start Open MPI on the nodes of this allocation ($1); check that the "
             . 'allocation has not ended and that its nodes are up.');
     }
-    # The shell that starts Open MPI 5 on a host exits with 126 or 127 if it is missing, and ssh with 255.
+    # If Open MPI 5 is missing on a host, the shell there exits with 126 or 127. If ssh fails, it exits with 255.
     if ($text =~ /failed to report back.*? Remote host: (\S+) Daemon exit status: (?!0 |12[67] |255 )/) {
         return conclude(78, "$1: Open MPI was started there but could not connect back; check that no firewall blocks "
             . 'connections to this machine, and give the network between the hosts with --interface.');
@@ -526,7 +526,7 @@ sub signal {
     my ($number) = @_;
     my @names = split ' ', $Config{sig_name};
     my $name = 'SIG' . ($names[$number] // $number);
-    my $plan = $memory eq '' ? '' : "the plan was $memory; ";
+    my $plan = $memory eq '' ? '' : "the plan expected $memory; ";
     return $number == 9 ? "$name, most likely because memory ran out (${plan}see dmesg)" : $name;
 }
 

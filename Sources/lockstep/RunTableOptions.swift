@@ -83,7 +83,7 @@ struct RunTableOptions: ParsableArguments {
         return request
     }
 
-    /// Returns the names between the commas, except for those within parentheses.
+    /// Returns the names of the rules, separated by commas outside parentheses.
     private static func ruleNames(_ text: String) -> [String] {
         var depth = 0
         return text.split(omittingEmptySubsequences: false) { character in

@@ -85,7 +85,7 @@ struct HangingStartTests {
             environment: Self.seconds.merging(["OMPI_MCA_btl_tcp_if_exclude": "lo"]) { $1 })
         #expect(extended.status == 0, "\(extended.errors)")
 
-        // If the user chooses such a network, the ranks detect the hang, unless Open MPI 5 does before.
+        // If the user chooses such a network, the ranks detect the hang, or Open MPI 5 does.
         let settings = Self.seconds.merging(["OMPI_MCA_btl_tcp_if_include": "docker0"]) { $1 }
         let stuck = try Launch.run(
             "bash", ["-c", try hosts.script(agent: Self.working)], environment: settings)

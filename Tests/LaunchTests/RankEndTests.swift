@@ -35,7 +35,8 @@ import Testing
         let outcome = try end("echo '\(plan)' >&2 && kill -KILL $$")
         #expect(
             outcome.sentences.first?.contains(
-                " because memory ran out (the plan was 1.4 GB a rank, 2.8 GB a host; see dmesg); ")
+                " because memory ran out (the plan expected 1.4 GB a rank, 2.8 GB a host; see "
+                    + "dmesg); ")
                 == true, "\(outcome.errors)")
     }
 

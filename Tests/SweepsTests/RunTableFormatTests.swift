@@ -121,7 +121,7 @@ import Verdicts
             "line 1: lr and learning_rate could each be the column learning_rate; choose one, as "
                 + "with --column lr, or remove the others."
         ) { _ = try RunTable(reading: path()) }
-        // Next to a validation loss, "loss" is that of training.
+        // Next to a validation loss, "loss" is the training loss.
         for (titles, rate, loss) in [
             (["lr"], 1e-3, 4.0), (["lr", "val_loss"], 1e-3, 4.0),
             (["learning_rate", "loss"], 2e-3, 3.0),

@@ -115,7 +115,7 @@ import Verdicts
         #expect(findings.analysis.designs[0].isSettled)
     }
 
-    @Test("resuming a planned sweep says what it does not train")
+    @Test("resuming a planned sweep says which runs it does not train")
     func untrained() throws {
         let bench = try Bench()
         let ledger = try bench.ledger()
@@ -144,7 +144,7 @@ import Verdicts
         #expect(none?.hasPrefix("no further run is expected to settle a rule, so none") == true)
     }
 
-    @Test("the next runs of a planned sweep state probabilities, for each comparison its own")
+    @Test("the next runs of a planned sweep state probabilities")
     func probabilities() throws {
         let bench = try Bench()
         let ledger = try bench.ledger()

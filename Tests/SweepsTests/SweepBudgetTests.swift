@@ -30,9 +30,9 @@ import Testing
     }
 
     @Test(
-        "a budget of nothing is refused for its size, not for its unit",
+        "a budget of at most 0 is refused for its size, not for its unit",
         arguments: ["0", "0m", "0 runs", "-5m"])
-    func nothing(text: String) {
+    func tooSmall(text: String) {
         let failure = #expect(throws: Failure.self) { try SweepBudget(text) }
         #expect(
             failure?.sentence.hasPrefix("--budget \"\(text)\": must be above 0; ") == true,

@@ -113,18 +113,18 @@ import Testing
         // Runs have 1000, 500 and 250 steps.
         #expect(
             try sentences("betas = [0.9, 0.99]") == [
-                "By equal tokens (32,000), runs are compared after fewer than 500 steps at B = 16 (250 "
-                    + "steps), 5 times the 100 over which the optimizer averages gradients, so they "
-                    + "show its start rather than its steady state; compare after more tokens."
+                "By equal tokens (32,000), runs are compared after fewer than 500 steps (5 times "
+                    + "the 100 over which the optimizer averages gradients) at B = 16 (250 steps), "
+                    + "so they show the optimizer's start rather than its steady state; compare "
+                    + "after more tokens."
             ])
         #expect(try sentences("betas = [0.9, 0.95]").isEmpty)
         #expect(try sentences("name = \"sgd\"\nbetas = [0.9, 0.999]").isEmpty)
         #expect(try sentences("name = \"sgd\"\nmomentum = 0.99").count == 1)
         let bySteps = try Self.warnings("tokens = []\nsteps = [50]", schedule: Self.constant)
         #expect(bySteps.map(\.batches) == [[4, 8, 16]])
-        #expect(
-            bySteps.first?.sentence.contains("at B = 4, 8 and 16, 5 times the 20 over which")
-                == true)
+        #expect(bySteps.first?.sentence.contains("5 times the 20 over") == true)
+        #expect(bySteps.first?.sentence.contains("at B = 4, 8 and 16, so") == true)
     }
 
     /// After 200 steps the batches have seen 6400, 12,800 and 25,600 tokens.

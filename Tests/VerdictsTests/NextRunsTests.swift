@@ -92,17 +92,18 @@ import Verdicts
         #expect((1...10).contains(rounds), "\(rounds) rounds, \(counts)")
     }
 
-    @Test("the advice says how many seeds are needed in all, or that even many would not do")
-    func seedsInAll() throws {
+    @Test("the advice says how many seeds are needed in total, or that even many are not enough")
+    func seedsInTotal() throws {
         let sweep = PlantedSweep(
             batches: [8, 16, 32], seeds: 3, curvature: 0.1, lossNoise: 0.01, rateNoise: 0.3)
         let runs = try #require(
             try Analysis(sweep.points(), settings: settings).designs[0].nextRuns)
-        let later = try #require(runs.later, "\(runs.sentence)")
-        #expect(later.seeds > 5 && later.probability >= 0.25)
+        let forecast = try #require(runs.seedForecast, "\(runs.sentence)")
+        #expect(forecast.seeds > 5 && forecast.probability >= 0.25)
         #expect(
             runs.sentence.contains(
-                "; \(later.seeds) more seeds in all would decide a rule with a probability of "),
+                "; \(forecast.seeds) more seeds in total would raise the mean probability of a "
+                    + "decision to 0."),
             "\(runs.sentence)")
         // The regret of the linear rule at 16 is exactly the tolerance.
         let border = PlantedSweep(
@@ -116,12 +117,12 @@ import Verdicts
         #expect(
             none.parts.isEmpty
                 && none.sentence.hasPrefix(
-                    "Next runs: none, because even 55 more seeds would decide a rule with a "
+                    "Next runs: none, because even 55 more seeds would decide a rule with a mean "
                         + "probability of only 0."),
             "\(none.sentence)")
     }
 
-    @Test("undecided batches of settled rules have a reason for no next runs")
+    @Test("the advice says why undecided batches of settled rules have no next runs")
     func settled() throws {
         let rules = AnalysisSettings(
             designs: [PlantedSweep.design], rules: [.linear], targetLosses: [-1])
@@ -133,8 +134,8 @@ import Verdicts
         try #require(verdict.failsFrom == 64 && verdict.undecided.map(\.batch) == [16])
         #expect(design.nextRuns == nil && design.isSettled)
         let reason =
-            "Next runs: none, because every rule is settled: it holds up to the largest batch or "
-            + "fails at some batch. Only linear at B = 16 stays undecided."
+            "Next runs: none, because every rule is settled: each holds up to the largest batch or "
+            + "fails at some batch. Still undecided: linear at B = 16."
         #expect(design.settledSentence == reason)
         #expect(analysis.summary.contains(reason))
         #expect(analysis.json().text.contains("\"settled\":true"))
@@ -271,6 +272,6 @@ import Verdicts
         #expect(
             none.sentence
                 == "Next runs: none, because no further run is expected to change a verdict; a larger "
-                + "tolerance would.")
+                + "tolerance may help.")
     }
 }

@@ -9,7 +9,7 @@ import Verdicts
 /// show.
 @Suite struct NoParabolaTests {
     @Test(
-        "without a best rate, a regret has only a lower bound, which is shown if it says something")
+        "without a best rate, a regret has only a lower bound, which is shown if it is above 0")
     func boundsWithoutBest() throws {
         var (bounded, informative) = (0, 0)
         for noise in UInt64(1)...20 {

@@ -54,7 +54,7 @@ import Verdicts
         #expect(analysis.sentence.contains("no scaling fails at B = 16 but holds at B = 32 and 64"))
     }
 
-    @Test("the batches below the base one are judged, too, and count as costs")
+    @Test("batches below the base batch are judged, and their costs count")
     func belowBase() throws {
         // The square root holds from 32 up. Below, the best rate is 1e-3 instead of 5e-4.
         let sweep = PlantedSweep(
@@ -69,11 +69,11 @@ import Verdicts
         #expect(
             verdict.sentence
                 == "sqrt holds from B = 32 up to B = 128, the largest batch that was trained, but "
-                + "fails at B = 8 below the base batch.")
+                + "fails at B = 8 (below the base batch).")
         #expect(
             design.sentence
                 == "sqrt holds from B = 32 up to B = 128 (regret <= 0.01 at 95 %) and fails at B = 8 "
-                + "below the base batch.")
+                + "(below the base batch).")
         guard case .measured(let cost)? = verdict.regrets.first?.outcome else {
             Issue.record("\(verdict.regrets)")
             return
@@ -82,7 +82,7 @@ import Verdicts
         let bound = String(format: "%.2g", cost.value)
         #expect(
             design.bestGuess.contains(
-                "at most \(bound) nats, but it is not shown to hold at every"),
+                "(at most \(bound) nats); it is not shown to hold at every batch"),
             "\(design.bestGuess)")
         #expect(
             analysis.json().text.contains("\"below_base\":[{\"batch\":8,\"verdict\":\"fails\"}]"))
@@ -267,7 +267,7 @@ import Verdicts
         var sweep = PlantedSweep(curvature: 0.3, rateNoise: 0.03)
         let guess = try sweep.analysis().bestGuess
         #expect(
-            guess.hasPrefix("Best guess: sqrt has the smallest estimated regrets of the rules "))
+            guess.hasPrefix("Best guess: sqrt, with the smallest estimated regrets of the rules "))
         // The best rate falls, so every rule fails.
         sweep.bestRate = { 2e-3 * (8 / Double($0)).squareRoot() }
         let none = try sweep.analysis().bestGuess
@@ -285,9 +285,9 @@ import Verdicts
             bestRate: { 1e-3 * Double($0) / 8 }, rateNoise: 0.03)
         let partial = try edge.analysis().bestGuess
         #expect(
-            partial.hasPrefix("Best guess: linear costs least of the rules that may hold, as far"))
-        #expect(partial.contains("nats at B = 64, and an unknown cost at B = 256,"), "\(partial)")
-        #expect(partial.hasSuffix(", but it is not shown to hold at every batch."), "\(partial)")
+            partial.hasPrefix("Best guess: linear, with the least known cost of the rules that "))
+        #expect(partial.contains("nats at B = 64, and an unknown cost at B = 256);"), "\(partial)")
+        #expect(partial.hasSuffix("; it is not shown to hold at every batch."), "\(partial)")
         // A base batch with one rate has no best rate to scale.
         let settings = AnalysisSettings(designs: [PlantedSweep.design])
         let points = PlantedSweep(bestRate: { _ in 1e-3 }).points().filter {
@@ -296,8 +296,8 @@ import Verdicts
         let fitted = try Analysis(points, settings: settings).designs[0].bestGuess
         #expect(
             fitted.hasPrefix(
-                "Best guess: no scaling (constant fitted) costs least, as far as the runs show: at "
-                    + "most "), "\(fitted)")
+                "Best guess: no scaling (constant fitted), with the least known cost (at most "),
+            "\(fitted)")
         let noBase = PlantedSweep(batches: [8, 16], bestRate: { _ in 1e-6 })
         let unknown = try noBase.analysis().bestGuess
         #expect(

@@ -222,7 +222,7 @@ import Verdicts
         #expect(try designs[1].verdict("linear").holdsUpTo == 16)
     }
 
-    @Test("a sweep does not end while seeds lack the rates of a batch whose valley noise hides")
+    @Test("a sweep does not end while seeds lack rates of a batch whose valley is hidden by noise")
     func hiddenValley() throws {
         let planner = planner((0..<5).map { 5e-4 * Double(1 << $0) }, batches: [1, 8])
         var noise = SeededNoise(seed: 3)

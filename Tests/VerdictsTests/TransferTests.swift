@@ -51,7 +51,7 @@ import Verdicts
         }
     }
 
-    @Test("two best rates fit any power law, so their exponent is undecided")
+    @Test("a power law fits any two best rates, so their exponent is undecided")
     func twoModels() throws {
         let all = try transfer(exponent: -0.5)
         #expect(try #require(all.exponentSentence).hasSuffix("the embeddings and the head."))

@@ -139,7 +139,7 @@ extension Branches {
             noise, comparison,
             "A batch can fail because of its rate: a verdict holds for rule "
                 + "\(design.rule.rawValue) only.",
-        ] + (comparisonOfCriticalBatches.map { [$0] } ?? [])
+        ] + criticalBatchExplanation
     }
 
     // MARK: - Checkpoints

@@ -89,18 +89,18 @@ package struct Branches: Sendable {
             + efficiencySentences + [warmupSentence]
     }
 
-    /// The sentences about tokens and steps: one for each checkpoint, or one for all if the rate
-    /// decays.
+    /// The sentences about tokens and steps: one for each checkpoint and an explanation of the
+    /// critical batches, or one for all checkpoints if the rate decays.
     private var efficiencySentences: [String] {
         let sentences = checkpoints.map(efficiencySentence)
         guard design.decays, case .impossible(let reason)? = checkpoints.first?.efficiency else {
-            return sentences + (comparisonOfCriticalBatches.map { [$0] } ?? [])
+            return sentences + criticalBatchExplanation
         }
         return ["The tokens and steps to one loss are not stated, because \(reason)."]
     }
 
-    /// An explanation of the critical batches if some checkpoint has two of them; nil otherwise.
-    var comparisonOfCriticalBatches: String? {
+    /// An explanation of the two critical batches; empty if no checkpoint has both.
+    var criticalBatchExplanation: [String] {
         let hasBoth = checkpoints.contains { checkpoint in
             if case .measured(let measured) = checkpoint.efficiency {
                 measured.criticalBatch != nil
@@ -108,7 +108,7 @@ package struct Branches: Sendable {
                 false
             }
         }
-        return hasBoth ? TokensAndSteps.twoCriticalBatches : nil
+        return hasBoth ? [TokensAndSteps.twoCriticalBatches] : []
     }
 
     /// Returns a sentence about the tokens and steps to the same loss.

@@ -174,7 +174,7 @@ extension TokensAndSteps {
             + "\(Self.sequences(criticalBatch.value)) (\(interval))."
     }
 
-    /// Returns a number of sequences, rounded to two digits, as text.
+    /// Returns a number of sequences as text, rounded to two significant digits.
     private static func sequences(_ value: Double) -> String {
         guard value.isFinite, value >= 10, value < 1e15 else {
             return Format.significant(value, digits: 2)
@@ -183,9 +183,9 @@ extension TokensAndSteps {
         return Format.count(Int((value / unit).rounded() * unit))
     }
 
-    /// An explanation of the two critical batches, which differ.
+    /// An explanation of why the two critical batches differ.
     static let twoCriticalBatches =
-        "The two critical batches answer different questions: one is the largest tried whose loss "
-        + "stays within the tolerance after equal tokens, and the other takes twice the least tokens "
-        + "to one loss, so the other may be much larger."
+        "The two critical batches answer different questions: one is the largest batch tried whose "
+        + "loss after equal tokens stays within the tolerance; the other, which takes twice the "
+        + "least tokens to reach one loss, may be much larger."
 }

@@ -39,7 +39,7 @@ package struct Coordinates: Sendable {
     /// The places whose activations are compared.
     var places: [CoordinatePlace] { Self.places(axis, runs) }
 
-    /// Returns the axis's places, without the last block if every model's first block is its last.
+    /// Returns the places of the axis, without the last block if every model has only one block.
     private static func places(
         _ axis: CoordinateAxis, _ runs: [CoordinateRun]
     ) -> [CoordinatePlace] {

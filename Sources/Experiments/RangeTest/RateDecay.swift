@@ -1,9 +1,8 @@
 import Recipes
 
-/// The learning rate after the warmup of a run, as fractions of the peak rate.
+/// The learning rate after a run's warmup, as a fraction of the peak rate.
 ///
-/// A short run with the same fractions as a long one shows which peak rate suits a schedule that
-/// lowers the rate.
+/// A short run with the same fractions as a long run shows which peak rate suits the schedule.
 package struct RateDecay: Sendable, Equatable {
     private let schedule: Schedule
     private let peakRate: Double
@@ -31,8 +30,11 @@ package struct RateDecay: Sendable, Equatable {
             steps: steps - start)
     }
 
-    /// Returns the fraction of the peak rate at a step after the warmup of a short run that has
-    /// `count` such steps.
+    /// Returns the fraction of the peak rate at a step of a short run.
+    ///
+    /// - Parameters:
+    ///   - step: the step, counted from the end of the warmup.
+    ///   - count: the number of the short run's steps after the warmup.
     func factor(at step: Int, of count: Int) -> Double {
         schedule.learningRate(at: start + step * steps / count) / peakRate
     }

@@ -62,8 +62,8 @@ package struct RateSearch: Sendable {
 
     /// Creates a search that also probes the recipe's rate, unless a lower one diverges.
     ///
-    /// It begins at the rate next to `start` that is a power of two times the recipe's rate. The
-    /// rates of its probes follow `decay`.
+    /// It begins at the rate next to `start` that is a power of two times the recipe's rate. After
+    /// their warmup, its probes follow `decay`.
     package init(
         near start: Double, recipeRate: Double, probeSteps: Int, decay: RateDecay = .none,
         fall: Double
@@ -322,7 +322,6 @@ package struct RateSearch: Sendable {
         guard let lowest = candidates.first else { return nil }
         return RateSearch(
             start: rate(at: Double(lowest)), probeSteps: 2 * probeSteps, decay: decay,
-            tolerated: tolerated,
-            otherOctaves: candidates.dropFirst().map { $0 - lowest })
+            tolerated: tolerated, otherOctaves: candidates.dropFirst().map { $0 - lowest })
     }
 }

@@ -177,7 +177,7 @@ package struct SizeFindings: Sendable {
         }
         lines += gaps.flatMap { ["", $0] }
         for (place, model) in models.enumerated() {
-            // The models share the terms unless they have different base batches.
+            // Models with the same base batch share the terms.
             let isKnown = models[..<place].contains {
                 $0.analysis.baseBatch == model.analysis.baseBatch
             }

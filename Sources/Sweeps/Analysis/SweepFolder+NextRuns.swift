@@ -61,7 +61,7 @@ extension SweepFolder {
                 + resumption(
                     isGrid ? "" : "--budget \(budget(durations.secondsOnLayout(runs))) ",
                     specification: otherTolerance == nil ? nil : "SPECIFICATION"))
-        analysis.replaceNextRuns { outlook == .decided ? nil : next.forecast(by: $0) }
+        analysis.replaceNextRuns { outlook == .decided ? nil : next.withProbabilities(of: $0) }
         return analysis
     }
 

@@ -219,9 +219,9 @@ struct SizeReport {
             title: "Best rate against parameters",
             sentence:
                 "The best rate of each model with its interval\(hasLine ? Self.lineClause : "")"
-                + ". Black points are the rates of GPT-3 by all its parameters (Brown et al. 2020, "
-                + "table 2.1), which grew the batch with the size, and a typical range is a rough "
-                + "guide to published rates.",
+                + ". Black points are the rates of the GPT-3 models, whose batch grew with the "
+                + "size, by all their parameters (Brown et al. 2020, table 2.1). A typical range is "
+                + "a rough guide to published rates.",
             x: ChartAxis("parameters", scale: .log, style: .count),
             y: ChartAxis("learning rate", scale: .log, style: .scientific),
             series: series + [typical, published])

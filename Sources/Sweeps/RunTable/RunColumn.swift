@@ -137,8 +137,8 @@ struct RunHeader {
         }
     }
 
-    /// Returns the columns that are chosen, among several with names of one column. Next to a column
-    /// whose name says that it has validation losses, "loss" is that of training.
+    /// Returns the entries to read of several that could be one column: those that are chosen, or
+    /// the validation loss next to a column "loss", which then holds the training loss.
     private static func preferred(
         _ column: RunColumn, _ entries: [Entry], _ chosen: [String]
     ) -> [Entry] {

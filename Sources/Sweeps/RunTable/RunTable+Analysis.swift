@@ -109,8 +109,8 @@ extension RunTable {
         return rules
     }
 
-    /// Returns the rule with a name such as "formula:lr * k^0.25" or "surge:64", which recipes
-    /// define; nil if the name is not of this kind.
+    /// Returns the recipes' rule with a name such as "formula:lr * k^0.25" or "surge:64"; nil for
+    /// any other name.
     private static func scalingRule(_ name: String, baseBatch: Int) throws(Failure) -> RateRule? {
         let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, let rule = ScalingConfiguration.Rule(rawValue: String(parts[0])),
@@ -192,7 +192,7 @@ extension RunTable {
     /// The largest number of marks that a message lists.
     private static let mostListed = 8
 
-    /// Returns an instruction with the marks of the rows.
+    /// Returns an instruction that lists the marks of the rows, or their range if there are many.
     private static func remedy(for design: Design, _ grid: [TrainedPoint]) -> String {
         let marks = Set(grid.flatMap { $0.curve.map(design.amount) }).sorted()
         guard let first = marks.first, let last = marks.last else { return "add rows with losses" }

@@ -32,7 +32,7 @@ package enum SweepBudget: Sendable, Equatable {
             return
         }
         let number = text.prefix { $0.isNumber || ".+-".contains($0) || $0 == "e" || $0 == "E" }
-        // A capital M could mean millions.
+        // Units are in lowercase, because a capital M could mean millions.
         let unit = text.dropFirst(number.count).drop { $0 == " " }
         let known = Self.units.first { $0.names.contains(String(unit)) }
         let most = unit.hasPrefix("token") ? Self.greatestTokens : Self.greatest

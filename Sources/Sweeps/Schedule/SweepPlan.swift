@@ -77,7 +77,7 @@ package struct SweepPlan: Sendable {
     ///
     /// - Parameters:
     ///   - results: the results of all runs that have ended.
-    ///   - gridRuns: the number of runs of the specification's grid without a result.
+    ///   - gridRuns: the number of runs in the specification's grid that have no result.
     package func untrained(_ results: [PointResult], gridRuns: Int) throws(Failure) -> String? {
         let ended = Set(results.map(\.point.name))
         let isOpen = try points().contains { !ended.contains($0.name) }
@@ -93,7 +93,7 @@ package struct SweepPlan: Sendable {
         case .decided: return "every rule is settled, so no further run is trained"
         case .exhausted:
             return "no further run is expected to settle a rule, so none is trained; a larger "
-                + "tolerance or more batches in the specification would change that"
+                + "tolerance or more batches in the specification may help"
         }
     }
 

@@ -178,11 +178,11 @@ private struct Confounds {
             // By equal steps, the design's name already has them.
             design.unit == "steps" ? nil : Format.counted($0.steps(at: design), "step")
         } sentence: { places in
-            "By \(design.name), runs are compared after fewer than \(Format.count(fewest)) steps at "
-                + "\(places), \(Format.significant(Self.fewestAverages, digits: 1)) times the "
+            "By \(design.name), runs are compared after fewer than \(Format.count(fewest)) steps ("
+                + "\(Format.significant(Self.fewestAverages, digits: 1)) times the "
                 + "\(Format.significant(averages, digits: 3)) over which the optimizer averages "
-                + "gradients, so they show its start rather than its steady state; compare after more "
-                + "\(design.unit)."
+                + "gradients) at \(places), so they show the optimizer's start rather than its "
+                + "steady state; compare after more \(design.unit)."
         }
     }
 

@@ -121,8 +121,8 @@ extension SweepSpecification {
         return failure.inFile(isOwn ? path : recipeFile)
     }
 
-    /// Returns a failure about a key of [scaling] as one about the key of a rule, because the
-    /// recipe's own [scaling] is not read; nil for any other failure.
+    /// Returns a failure about [scaling] as one about `rules`, because the recipe's own [scaling]
+    /// is not read; nil for any other failure.
     private static func ofRules(_ failure: Failure) -> Failure? {
         let section = "[scaling] "
         guard failure.sentence.hasPrefix(section) else { return nil }

@@ -5,10 +5,10 @@ extension Analysis {
     /// All findings as plain text for a terminal, with tables as wide as their cells.
     package var summary: String { ([terms] + findings).joined(separator: "\n") }
 
-    /// The findings as lines of the summary, without the terms.
+    /// The lines of the summary after the terms.
     private var findings: [String] { designs.flatMap { [""] + $0.summary } }
 
-    /// The findings without the terms, which an earlier summary has explained.
+    /// The summary without the terms, to follow a summary that explains them.
     package var summaryWithoutTerms: String {
         findings.dropFirst().joined(separator: "\n")
     }
@@ -16,9 +16,9 @@ extension Analysis {
     /// The meaning of the terms.
     private var terms: String {
         let percent = Format.significant(100 * level, digits: 3)
-        let terms = "Intervals are at \(percent) %. B is the global batch in sequences."
+        let symbols = "Intervals are at \(percent) %. B is the global batch in sequences."
         let rules = [
-            "\(terms) A rule scales the best rate of the base batch,",
+            "\(symbols) A rule scales the best rate of the base batch,",
             "B = \(baseBatch). Its regret is the loss at its rate minus the loss at the best rate. "
                 + "A rule holds at a batch if the",
             "whole interval of its regret is at most "
@@ -26,8 +26,7 @@ extension Analysis {
                 + "interval is above;",
             "otherwise it is undecided.",
         ]
-        let head = designs.allSatisfy(\.hasOneBatch) ? [terms] : rules
-        return head.joined(separator: "\n")
+        return designs.allSatisfy(\.hasOneBatch) ? symbols : rules.joined(separator: "\n")
     }
 }
 
@@ -35,11 +34,8 @@ extension DesignAnalysis {
     /// The lines of the summary.
     fileprivate var summary: [String] {
         ["By \(design.name): \(sentence)"]
-            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence ?? settledSentence].compactMap(
-                \.self
-            ).map {
-                "  " + $0
-            }
+            + [hasOneBatch ? nil : bestGuess, nextRuns?.sentence ?? settledSentence]
+            .compactMap { $0.map { "  " + $0 } }
             + lines(optimaTable, hasOneBatch ? [] : [exponentSentence])
             + (hasOneBatch ? [] : rulesAndLaws)
             + lines(sensitivityTable, [])

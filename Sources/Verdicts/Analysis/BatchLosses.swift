@@ -81,7 +81,7 @@ struct BatchLosses {
     }
 
     /// The largest number of rounds of the median polish. A few rounds are enough for seeds that
-    /// have most of their rates in common, but not for those that few rates connect.
+    /// have most of their rates in common, but not for seeds that share few rates.
     private static let mostPolishes = 100
 
     private static func distinctRates(_ seeds: [RateLosses]) -> [Double] {

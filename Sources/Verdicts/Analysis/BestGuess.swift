@@ -2,8 +2,8 @@ import Statistics
 import Support
 
 extension DesignAnalysis {
-    /// A sentence about the rule that costs least as far as the runs show, whether or not it is
-    /// shown to hold; if no rule has a known cost, about the measured rates.
+    /// A sentence about the rule with the least known cost, whether or not it is shown to hold; if
+    /// no rule has a known cost, about the measured rates.
     ///
     /// A rule that fails is considered only if every rule fails.
     package var bestGuess: String { "Best guess: \(guess)." }
@@ -17,16 +17,15 @@ extension DesignAnalysis {
         if let best = RuleCost.least(of: mayHold) {
             let doubt =
                 best.verdict.holdsUpTo == optima.last?.batch && best.verdict.holdsBelowBase
-                ? "" : ", but it is not shown to hold at every batch"
+                ? "" : "; it is not shown to hold at every batch"
             return best.isKnownEverywhere
-                ? "\(best.verdict.name) has the smallest estimated regrets\(scope), "
-                    + "\(best.bound)\(doubt)"
-                : "\(best.verdict.name) costs least\(scope), as far as the runs show: "
-                    + "\(best.text)\(doubt)"
+                ? "\(best.verdict.name), with the smallest estimated regrets\(scope) "
+                    + "(\(best.bound))\(doubt)"
+                : "\(best.verdict.name), with the least known cost\(scope) (\(best.text))\(doubt)"
         }
         if let best = RuleCost.least(of: fittedVerdicts.filter { $0.failsFrom == nil }) {
-            return "\(best.verdict.name) costs least, as far as the runs show: \(best.text); "
-                + "without a best rate at the base batch, other costs are unknown"
+            return "\(best.verdict.name), with the least known cost (\(best.text)); the base batch "
+                + "has no best rate, so the costs of rules that scale it are unknown"
         }
         return "unknown, because no cost of a rule that may hold is known; \(measuredRates)"
     }
@@ -78,7 +77,7 @@ private struct RuleCost {
         where verdict.basis != .baseRate || regret.batch != verdict.baseBatch {
             switch regret.outcome {
             case .measured where regret.isLowerBound:
-                // A lower bound of nothing says nothing.
+                // A lower bound of 0 says nothing.
                 if let least = regret.informativeLower, least >= Self.leastCost {
                     leasts.append((regret.batch, least))
                 } else {

@@ -20,14 +20,14 @@ package struct NextRuns: Sendable, Equatable {
     /// The duration of the runs on the sweep's layout; nil if it is unknown.
     package private(set) var secondsOnLayout: Double?
     /// The probability that each open rule is decided afterward; none if the runs must show more
-    /// of the losses first. In a planned sweep, it is that of `forecastRuns`.
+    /// of the losses first. In a planned sweep, it refers to `forecastRuns`.
     package private(set) var probabilities: [Decision]
-    /// The runs of the next round and those that follow it, of which the probabilities are known;
-    /// nil if they are those of the next runs.
+    /// The runs of the next round and of later rounds that `probabilities` refers to; nil if it
+    /// refers to the next runs.
     private var forecastRuns: DecidingRuns?
-    /// The number of additional seeds of each batch that decide the rules, if it is greater than that
+    /// The number of additional seeds that would decide the rules; nil if it does not exceed that
     /// of the next runs.
-    package private(set) var later: Later?
+    package private(set) var seedForecast: SeedForecast?
     /// The reason that there are no runs, as a clause after "none, because".
     private let reasonForNone: String
     /// The instruction for training the runs, as a clause; nil if they are not those of a sweep.
@@ -43,8 +43,9 @@ package struct NextRuns: Sendable, Equatable {
         package let probability: Double
     }
 
-    /// A number of additional seeds and the mean probability that they decide an open rule.
-    package struct Later: Sendable, Equatable {
+    /// A number of additional seeds of each batch and the mean probability that they decide an open
+    /// rule.
+    package struct SeedForecast: Sendable, Equatable {
         package let seeds: Int
         package let probability: Double
     }
@@ -138,12 +139,14 @@ package struct NextRuns: Sendable, Equatable {
                 [], optima, costs: costs,
                 reasonForNone:
                     "even \(Format.counted(last.count, "more seed")) would decide a rule with a "
-                    + "probability of only \(Format.fixed(last.mean, decimals: 2)) on average; a "
-                    + "larger tolerance would")
+                    + "mean probability of only \(Format.fixed(last.mean, decimals: 2)); a larger "
+                    + "tolerance may help")
             return
         }
         self.init([.seeds(step, batches: batches)], optima, costs: costs, probabilities: ofStep)
-        if best.count > step { later = Later(seeds: best.count, probability: best.mean) }
+        if best.count > step {
+            seedForecast = SeedForecast(seeds: best.count, probability: best.mean)
+        }
     }
 
     private init(
@@ -151,7 +154,7 @@ package struct NextRuns: Sendable, Equatable {
         probabilities: [Decision] = [],
         reasonForNone: String =
             "neither more seeds nor rates between the known ones are expected to change a verdict; a "
-            + "larger tolerance would"
+            + "larger tolerance may help"
     ) {
         self.parts = parts
         sets = RunSet.withJoinedBatches(parts.flatMap { $0.sets(optima) })
@@ -170,17 +173,18 @@ package struct NextRuns: Sendable, Equatable {
         seconds = durations.seconds(sets)
         secondsOnLayout = durations.secondsOnLayout(runs)
         probabilities = []
-        reasonForNone = "no further run is expected to change a verdict; a larger tolerance would"
+        reasonForNone =
+            "no further run is expected to change a verdict; a larger tolerance may help"
         self.instruction = instruction
     }
 
-    /// Returns the same runs with the probabilities of a plan that names only seeds, because a
-    /// planned sweep adds these one round at a time.
-    package func forecast(by other: NextRuns?) -> NextRuns {
+    /// Returns the same runs with the probabilities of other runs, if those are only more seeds. A
+    /// planned sweep adds these seeds over several rounds.
+    package func withProbabilities(of other: NextRuns?) -> NextRuns {
         guard let other, other.parts.count == 1, !other.probabilities.isEmpty else { return self }
         var runs = self
         (runs.forecastRuns, runs.probabilities) = (other.parts[0], other.probabilities)
-        runs.later = other.later
+        runs.seedForecast = other.seedForecast
         return runs
     }
 
@@ -210,22 +214,18 @@ package struct NextRuns: Sendable, Equatable {
             "\(subject(CommonRule(rawValue: $0.rule)?.title ?? $0.rule)) with a probability of "
                 + Format.fixed($0.probability, decimals: 2)
         }
-        let ends =
-            (shares.isEmpty
-                ? []
-                : [
-                    "\(forecastRuns.map { "\($0.phrase(at: names)) would" } ?? "they") decide "
-                        + Format.list(shares)
-                ])
-            + (later.map {
-                [
-                    "\($0.seeds) more seeds in all would decide a rule with a probability of "
-                        + "\(Format.fixed($0.probability, decimals: 2)) on average"
-                ]
-            } ?? [])
-            + [instruction ?? "then analyze again"]
-        return "Next runs: \(list) (\(Format.counted(runCount, "run"))\(time)); "
-            + "\(ends.joined(separator: "; "))."
+        var clauses = ["\(list) (\(Format.counted(runCount, "run"))\(time))"]
+        if !shares.isEmpty {
+            let subject = forecastRuns.map { "\($0.phrase(at: names)) would" } ?? "they"
+            clauses.append("\(subject) decide \(Format.list(shares))")
+        }
+        if let seedForecast {
+            clauses.append(
+                "\(seedForecast.seeds) more seeds in total would raise the mean probability of a "
+                    + "decision to \(Format.fixed(seedForecast.probability, decimals: 2))")
+        }
+        clauses.append(instruction ?? "then analyze again")
+        return "Next runs: \(clauses.joined(separator: "; "))."
     }
 
     private static func duration(_ seconds: Double) -> String {

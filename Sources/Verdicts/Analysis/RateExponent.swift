@@ -42,7 +42,7 @@ package struct RateExponent: Sendable, Equatable {
     package let isConclusive: Bool
     /// Whether some batch has no best rate.
     private let isPartial: Bool
-    /// Whether a power law lies within the interval of every best rate.
+    /// Whether a power law passes through the interval of every best rate.
     private let isWithinIntervals: Bool
 
     /// The probability below which a power law does not fit.
@@ -101,7 +101,7 @@ package struct RateExponent: Sendable, Equatable {
 
     /// Returns whether some line passes through all ranges of y, each at its own x.
     ///
-    /// If there is one, there is also one through the ends of two ranges.
+    /// If one does, so does a line through the ends of two ranges.
     private static func isLineWithin(_ ranges: [(x: Double, y: ClosedRange<Double>)]) -> Bool {
         func ends(_ range: ClosedRange<Double>) -> [Double] {
             [range.lowerBound, range.upperBound]
@@ -167,22 +167,21 @@ package struct RateExponent: Sendable, Equatable {
         return probability >= leastProbability ? best.0 : nil
     }
 
-    /// The finding in one sentence.
+    /// The finding in sentences.
     package var sentence: String {
         guard let exponent else {
             return "The exponent of the best rate is undecided, because fewer than two batches "
                 + "have a best rate."
         }
         guard fits else {
-            let start =
-                "No power law fits the best rates"
+            let powers = bend.map {
+                "; they are proportional to B^\(Format.fixed($0.below, decimals: 2)) up to "
+                    + "B = \($0.batch) and to B^\(Format.fixed($0.above, decimals: 2)) above it"
+            }
+            return "No power law fits the best rates\(powers ?? "")."
                 + (isWithinIntervals
-                    ? ", although one lies in each of their intervals, because the deviations are "
-                        + "together too improbable" : "")
-            guard let bend else { return start + "." }
-            return start + "; they are proportional to "
-                + "B^\(Format.fixed(bend.below, decimals: 2)) up to B = \(bend.batch) and to "
-                + "B^\(Format.fixed(bend.above, decimals: 2)) above it."
+                    ? " A power law passes through all their intervals, but its combined "
+                        + "deviations from the rates are too improbable." : "")
         }
         let value =
             (isPartial
@@ -276,8 +275,8 @@ private struct Line {
             squares = 0
             return
         }
-        // The shared error moves all batches along the part of it that no line has. Residuals along
-        // this part are as probable as that error.
+        // A line follows only a part of the error that all batches share. The rest of this error,
+        // `part`, also moves the residuals, so residuals along it count less.
         let sharedLevel = zip(own, sharedErrors).reduce(0) { $0 + $1.0 * $1.1 } / total
         var (residuals, common, product) = (0.0, 0.0, 0.0)
         for place in x.indices {

@@ -34,8 +34,8 @@ package struct Regret: Sendable, Equatable {
     package let lower: Double?
     /// The greatest regret that the interval allows, or nil if it is unknown.
     package let upper: Double?
-    /// Whether the batch's least loss is unknown, so that the true regret may be greater. Then only
-    /// `lower` is certain.
+    /// Whether the batch's least loss is unknown, so that the true regret may be greater. If so,
+    /// only `lower` is known.
     package let isLowerBound: Bool
     /// The interval of the rule's rate relative to the batch's best one, or nil if it is unknown.
     let rates: ClosedRange<Double>?
@@ -64,7 +64,6 @@ extension Regret {
         isLowerBound = curve.isLowerBound
         let own = Bounds(ruleRate, curve, level: settings.level)
         lower = own.lower
-        // Nothing is known above a lower bound.
         upper = curve.isLowerBound ? nil : own.upper
         rates = own.rates
         switch curve.value(at: ruleRate.logRate) {
@@ -78,7 +77,7 @@ extension Regret {
         }
     }
 
-    /// The least regret, as a bound that says something; nil if it is 0 or would be rounded to 0.
+    /// `lower`, or nil if it is infinite or is 0 after rounding to four decimals.
     package var informativeLower: Double? {
         lower.flatMap { $0 >= 5e-5 && $0.isFinite ? $0 : nil }
     }

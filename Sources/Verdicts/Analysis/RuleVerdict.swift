@@ -34,7 +34,7 @@ package struct RuleVerdict: Sendable, Equatable {
     /// The regrets that decide the verdict: those from the base batch up, or all of them if the
     /// rule's constant is fitted to all batches.
     package let judgedRegrets: [Regret]
-    /// The batches below the base one at which the rule was judged, too, without an effect on the
+    /// The batches below the base batch at which the rule was judged. They do not affect the
     /// conclusion.
     package let batchesBelowBase: [Int]
     /// The largest batch such that the regret's interval lies within the tolerance there and at
@@ -144,27 +144,30 @@ package struct RuleVerdict: Sendable, Equatable {
         }
     }
 
-    /// `holdsUpTo`, or nil if that is the base batch, where a rule changes nothing.
+    /// `holdsUpTo`, or nil if that is the base batch, where a rule changes nothing, or the smallest
+    /// batch if the rule's constant is fitted to all batches.
     package var reachBeyondBase: Int? {
         let first = basis == .fittedConstant ? judgedRegrets.first?.batch : nil
         return holdsUpTo.flatMap { $0 > first ?? baseBatch ? $0 : nil }
     }
 
-    /// The words "up to B = 32", after those for the base batch if the sweep has smaller ones.
+    /// Returns words such as "up to B = 32", or "from B = 8 up to B = 32" if there are batches
+    /// below the base batch.
     private func reach(_ batch: Int) -> String {
         (batchesBelowBase.isEmpty ? "" : "from B = \(baseBatch) ") + "up to B = \(batch)"
     }
 
-    /// Whether the rule also holds at every batch below the base one.
+    /// Whether the rule also holds at every batch below the base batch.
     var holdsBelowBase: Bool { batchesBelowBase.allSatisfy { judgments[$0] == .holds } }
 
-    /// The predicates about the batches below the base one at which the rule does not hold.
+    /// The predicates about the batches below the base batch at which the rule does not hold.
     var predicatesBelowBase: [String] {
         [(Judgment.fails, "fails"), (Judgment.undecided, "is undecided")].compactMap {
             judgment, verb in
             let own = batchesBelowBase.filter { judgments[$0] == judgment }
             return own.isEmpty
-                ? nil : "\(verb) at B = \(Format.list(own.map(String.init))) below the base batch"
+                ? nil
+                : "\(verb) at B = \(Format.list(own.map(String.init))) (below the base batch)"
         }
     }
 

@@ -80,7 +80,7 @@ struct SeedSimulation {
     /// - Parameters:
     ///   - truth: the logarithm of the true best rate.
     ///   - formRatio: the factor by which the runs reduce the variances of the valley's form; nil
-    ///     if the form is then known.
+    ///     if they show the form exactly.
     private func draw(
         _ optimum: BatchOptimum, _ truth: Double, _ count: Int, formRatio: Double?,
         _ random: inout NormalNumbers

@@ -1,18 +1,16 @@
 import Support
 
 extension DesignAnalysis {
-    /// The reason, in sentences, why undecided verdicts have no next runs; nil if they have some, or
-    /// if no verdict is undecided.
+    /// The reason that undecided verdicts have no next runs; nil if they have some, or if no
+    /// verdict is undecided.
     package var settledSentence: String? {
         let open = verdicts.filter { !$0.allUndecided.isEmpty }.map { verdict in
-            "\(verdict.name) at B = "
-                + Format.list(verdict.allUndecided.map { "\($0.batch)" })
+            "\(verdict.name) at B = \(Format.list(verdict.allUndecided.map { "\($0.batch)" }))"
         }
         guard isSettled, nextRuns == nil, !open.isEmpty else { return nil }
         return
-            "Next runs: none, because every rule is settled: it holds up to the largest batch or "
-            + "fails at some batch. Only \(Format.list(open)) \(open.count == 1 ? "stays" : "stay") "
-            + "undecided."
+            "Next runs: none, because every rule is settled: each holds up to the largest batch or "
+            + "fails at some batch. Still undecided: \(open.joined(separator: "; "))."
     }
 
     /// The finding about the exponent, with the rules that hold although it excludes them.
@@ -27,8 +25,9 @@ extension DesignAnalysis {
         guard let first = holding.first else { return exponent.sentence }
         let isOne = holding.count == 1
         return "\(exponent.sentence) Still, \(Format.list(holding.map(\.name))) "
-            + "\(isOne ? "holds" : "hold") up to B = \(first.holdsUpTo ?? first.baseBatch) within the "
-            + "tolerance, although \(isOne ? "its" : "their") rates are not exactly the best ones."
+            + "\(isOne ? "holds" : "hold") up to B = \(first.holdsUpTo ?? first.baseBatch): "
+            + "\(isOne ? "its" : "their") rates are not exactly the best ones, but the regrets are "
+            + "within the tolerance."
     }
 }
 

@@ -223,8 +223,9 @@ package struct RunPlanner: Sendable {
         }
     }
 
-    /// Returns the rates that some seeds lack at the batches without a best rate, once these have many
-    /// seeds. A valley whose sides few seeds have is hidden by their noise.
+    /// Returns the missing runs of some seeds at the batches that have many seeds but no best rate.
+    ///
+    /// Noise hides a valley if few seeds have runs on its sides.
     private func completeSeeds(
         _ gaps: [RuleVerdict.Undecided], _ state: State
     ) -> [PlannedRun] {
