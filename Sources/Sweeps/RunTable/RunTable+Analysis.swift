@@ -198,7 +198,8 @@ extension RunTable {
         guard let first = marks.first, let last = marks.last else { return "add rows with losses" }
         return marks.count <= mostListed
             ? "use one of \(marks.map(String.init).joined(separator: ", "))"
-            : "use a number from \(first) to \(last), such as \(marks[marks.count / 2])"
+            : "use one of the rows' \(marks.count) marks from \(first) to \(last), such as "
+                + "\(marks[marks.count / 2])"
     }
 
     /// Returns equal tokens and equal steps at the furthest mark that every batch reaches, as far as
