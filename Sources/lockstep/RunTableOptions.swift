@@ -89,7 +89,7 @@ struct RunTableOptions: ParsableArguments {
         return text.split(omittingEmptySubsequences: false) { character in
             depth += character == "(" ? 1 : character == ")" ? -1 : 0
             return character == "," && depth == 0
-        }.map(String.init)
+        }.map { String($0).replacing(/^ +| +$/, with: "") }
     }
 
     /// Refuses these options for a path that is not that of a CSV file.

@@ -152,6 +152,18 @@ extension CommandLineTests {
             #expect(abs(loss / seventh - 1) < 1e-15)
         }
 
+        @Test("a trained model whose loss does not fall is probed from the recipe's rate")
+        func trainedModelIsProbed() throws {
+            let bench = try Workbench()
+            try bench.train()
+            let low = ["--from", "1e-12", "--to", "1e-11", "--steps", "20", "--probe-steps", "20"]
+            let fresh = try bench.lockstep(arguments(bench) + low)
+            #expect(fresh.output.hasPrefix("no recommendation: the loss "), "\(fresh.output)")
+            let trained = try bench.lockstep(arguments(bench, "--start", bench.path("run")) + low)
+            try #require(trained.status == 0, "\(trained.errors)")
+            #expect(trained.output.contains("\nrecommended: "), "\(trained.output)")
+        }
+
         @Test("other models and missing runs are refused")
         func otherModelsAndMissingRunsAreRefused() throws {
             let bench = try Workbench()

@@ -34,6 +34,16 @@ import Testing
                 + "within 0.05 nats of the least (noise 0)")
     }
 
+    @Test("a narrow range of short probes is to be confirmed")
+    func narrow() throws {
+        let search = search { 2 + 0.4 * pow(log2($0), 2) }
+        let found = RateRecommendation(try curve([]), search)
+        #expect(
+            found.reason.hasSuffix(
+                "; so narrow a range may be chance; confirm it with --probe-steps 150 or more"),
+            "\(found.reason)")
+    }
+
     @Test("an open range is named, with a remedy")
     func open() throws {
         let found = RateRecommendation(try curve([]), search { $0 > 8 ? .nan : 2 })

@@ -48,6 +48,11 @@ import Testing
                     + "rate from 1.2e-38 to 3.4e38, which fp32 can hold; remove it."
             ),
             ("batches = 2024-01-01", "s.toml: batches: is a date or time, which no key takes; "),
+            (
+                "rules = [{ rule = \"formula\", formula = \"2 * lr\" }]",
+                "s.toml: rules: formula = \"2 * lr\": gives 0.002 at the base batch with lr = 0.001; "
+                    + "write one that gives lr where B = B0."
+            ),
             ("rules = [\"cube\"]", "s.toml: rules = \"cube\": must be one of "),
             (
                 "rules = [{ rule = \"power\", exponent = \"x\" }]",

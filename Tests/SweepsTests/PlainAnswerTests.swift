@@ -169,6 +169,16 @@ import Testing
                 == "When the batch grows from 4 to 16, the rule adam-sde (trained) is still good.")
     }
 
+    @Test("a failure below the base batch is stated")
+    func failsBelowBase() {
+        let rule = Rule("sqrt", verdicts: verdicts("hhh"), cost: 0.03, failuresBelowBase: [1, 2])
+        #expect(
+            answer([rule], growth: nil).outlook
+                == "The square-root rule costs least: its loss is estimated at no more than 0.03 above "
+                + "the best one. Below the base batch, the square-root rule's rate is bad at batches 1 "
+                + "and 2.")
+    }
+
     @Test("sweeps that judge no rule say why")
     func nothingJudged() {
         let none = [Rule("sqrt", verdicts: [])]

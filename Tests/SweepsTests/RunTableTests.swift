@@ -246,7 +246,18 @@ import Verdicts
                     + "surge:NOISE_SCALE", { $0.rules = [""] }
             ),
             ("--rules \"formula:lr * q\": formula = ", { $0.rules = ["formula:lr * q"] }),
+            (
+                "--rules \"formula:2*lr\": formula = \"2*lr\": gives 0.002 at the base batch with "
+                    + "lr = 0.001; write one that gives lr where B = B0",
+                { $0.rules = ["formula:2*lr"] }
+            ),
+            ("--rules \"formula:-lr\": formula = ", { $0.rules = ["formula:-lr"] }),
+            (
+                "--rules \"formula:lr * (9 - B)\": formula = ",
+                { $0.rules = ["formula:lr * (9 - B)"] }
+            ),
             ("--rules \"surge:0\": noise_scale = 0", { $0.rules = ["surge:0"] }),
+            ("\"surge:fast\": has no number as the noise scale", { $0.rules = ["surge:fast"] }),
             ("\"power\": needs an exponent from -4 to 4", { $0.rules = ["power"] }),
             ("write one such as power:0.7", { $0.rules = ["power:fast"] }),
             ("needs an exponent", { $0.rules = ["power:5"] }),

@@ -8,7 +8,7 @@ import Testing
         "a budget is a duration, or a number of runs or tokens",
         arguments: [
             ("20m", SweepBudget.seconds(1200)), ("1.5h", .seconds(5400)), ("1h30m", .seconds(5400)),
-            ("90 s", .seconds(90)),
+            ("90 s", .seconds(90)), ("5 minutes", .seconds(300)), ("2 hours", .seconds(7200)),
             ("160 runs", .runs(160)), ("1run", .runs(1)), ("2e9 tokens", .tokens(2_000_000_000)),
         ])
     func budgets(text: String, budget: SweepBudget) throws {

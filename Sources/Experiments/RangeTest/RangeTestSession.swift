@@ -127,9 +127,18 @@ package struct RangeTestSession {
     ) throws(Failure) -> (RangeCurve, [RateSearch])? {
         let batches = input.makeBatches()
         guard let curve = try sweepRates(runner, batches) else { return nil }
-        guard let start = curve.startingRate, let fall = curve.fall else { return (curve, []) }
+        let recipeRate = input.plan.rate.peakLearningRate
+        let (start, fall): (Double, Double)
+        if let rate = curve.startingRate, let known = curve.fall {
+            (start, fall) = (rate, known)
+        } else if startPath != nil, curve.fall != nil {
+            // The loss of a trained model may fall by less than its noise.
+            (start, fall) = (recipeRate, 0)
+        } else {
+            return (curve, [])
+        }
         let search = RateSearch(
-            near: start, recipeRate: input.plan.rate.peakLearningRate, probeSteps: probeSteps,
+            near: start, recipeRate: recipeRate, probeSteps: probeSteps,
             decay: RateDecay(input.plan), fall: fall)
         guard let first = try job.probe(search, runner, batches) else { return nil }
         guard let longer = first.confirmation else { return (curve, [first]) }

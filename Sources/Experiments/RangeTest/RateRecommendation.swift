@@ -33,6 +33,11 @@ package struct RateRecommendation: Sendable, Equatable {
                 ", and \(good.isOpenAbove ? "higher" : "lower") rates may be as good; "
                 + "give --probe-steps more than \(search.probeSteps)"
         }
+        if good.isNarrow, search.probeSteps < RateProbe.usualSteps {
+            reason +=
+                "; so narrow a range may be chance; confirm it with --probe-steps "
+                + "\(RateProbe.usualSteps) or more"
+        }
         self.init(rate: good.recommended, reason: reason + Self.others(search))
     }
 

@@ -205,6 +205,13 @@ package struct RateSearch: Sendable {
         package var recommended: Double { lowest * pow(highest / lowest, Self.place) }
 
         private static let place = 1.0 / 3
+
+        /// Whether the rates span so small a factor that chance may have chosen them.
+        package var isNarrow: Bool {
+            !isOpenBelow && !isOpenAbove && highest < Self.narrow * lowest
+        }
+
+        private static let narrow = 1.5
     }
 
     /// The ranges of good rates in ascending order; none if every probe diverged. Clearly worse

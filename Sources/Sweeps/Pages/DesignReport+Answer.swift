@@ -29,12 +29,15 @@ extension DesignReport {
         let sides = judged.filter { failing.contains($0.batch) }.map { regret in
             regret.side(of: analysis.optima.first { $0.batch == regret.batch }?.optimum)
         }
-        let costs = judged.map(cost)
+        // At the base batch, a rule that scales its best rate changes nothing.
+        let costs = verdict.regrets.filter { $0.batch != baseBatch }.map(cost)
+        let below = verdict.batchesBelowBase.filter { kind(verdict, atBatch: $0) == .fails }
         return PlainAnswer.Rule(
             verdict.basis == .trained ? "\(verdict.rule) (trained)" : verdict.rule,
             isTrained: verdict.basis == .trained, verdicts: kinds,
             side: Set(sides).count == 1 ? sides[0] : nil,
-            cost: costs.compactMap(\.value).max(), isPartial: !costs.allSatisfy(\.isKnown))
+            cost: costs.compactMap(\.value).max(), isPartial: !costs.allSatisfy(\.isKnown),
+            failuresBelowBase: below)
     }
 
     /// Returns the estimated cost at a batch, or the least one if it may be greater.

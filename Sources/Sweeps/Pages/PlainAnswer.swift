@@ -23,11 +23,13 @@ package struct PlainAnswer: Sendable, Equatable {
         package var cost: Double?
         /// Whether the cost is unknown at some batch, or may be greater there.
         package var isPartial: Bool
+        /// The batches below the base batch at which the rule fails.
+        package var failuresBelowBase: [Int]
 
         package init(
             _ name: String, isTrained: Bool = false,
             verdicts: [(batch: Int, kind: Verdict.Kind)], side: RateSide? = nil,
-            cost: Double? = nil, isPartial: Bool = false
+            cost: Double? = nil, isPartial: Bool = false, failuresBelowBase: [Int] = []
         ) {
             self.name = name
             self.isTrained = isTrained
@@ -35,6 +37,7 @@ package struct PlainAnswer: Sendable, Equatable {
             self.side = side
             self.cost = cost
             self.isPartial = isPartial
+            self.failuresBelowBase = failuresBelowBase
         }
     }
 
@@ -72,9 +75,10 @@ package struct PlainAnswer: Sendable, Equatable {
         let isRefuted = judged.allSatisfy { $0.reach == nil && !$0.failures.isEmpty }
         kind = holds ? .holds : isRefuted ? .fails : .undecided
         finding = Self.finding(judged, baseBatch)
-        outlook =
+        let open =
             Self.undecided(judged, holds: holds) ?? (holds ? trend : nil)
             ?? Self.closest(judged, holds: holds)
+        outlook = ([open] + judged.compactMap(\.sentenceBelowBase)).joined(separator: " ")
     }
 
     /// Returns the reason why no rule is judged.
@@ -202,6 +206,13 @@ extension PlainAnswer.Rule {
         let place = isLast ? "from batch \(first)" : place(failures)
         guard let side, !isTrained else { return "bad \(place)" }
         return "\(side.rawValue) \(place)"
+    }
+
+    /// A sentence about the batches below the base batch at which the rule fails; nil if there are
+    /// none.
+    fileprivate var sentenceBelowBase: String? {
+        failuresBelowBase.isEmpty
+            ? nil : "Below the base batch, \(rate) is bad \(place(failuresBelowBase))."
     }
 
     /// The undecided batches, such as "at batches 8 and 16"; nil if there are none.

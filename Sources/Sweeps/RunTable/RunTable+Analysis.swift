@@ -67,8 +67,14 @@ extension RunTable {
         settings.tolerance = request.tolerance ?? settings.tolerance
         settings.baseBatch = try baseBatch(request.baseBatch, grid)
         if let names = request.rules {
-            let base = settings.baseBatch ?? grid.map(\.batch).min() ?? 1
-            settings.rules = try Self.rules(names, baseBatch: base)
+            guard !hasOneBatch else {
+                throw .option(
+                    "--rules", names.joined(separator: ","),
+                    "does nothing for runs with one batch", remedy: "remove it")
+            }
+            let batches = Set(grid.map(\.batch)).sorted()
+            settings.rules = try Self.rules(
+                names, baseBatch: settings.baseBatch ?? batches[0], batches: batches)
         }
         let marks =
             request.tokens.map(Design.equalTokens) + request.steps.map(Design.equalSteps)
@@ -95,10 +101,12 @@ extension RunTable {
     }
 
     private static func rules(
-        _ names: [String], baseBatch: Int
+        _ names: [String], baseBatch: Int, batches: [Int]
     ) throws(Failure) -> [RateRule] {
         let rules = try names.map { (name) throws(Failure) -> RateRule in
-            if let rule = try scalingRule(name, baseBatch: baseBatch) { return rule }
+            if let scaling = try scaling(name, baseBatch: baseBatch) {
+                return try scalingRule(name, scaling, batches: batches)
+            }
             return try rule(name)
         }
         guard Set(rules.map(\.name)).count == rules.count else {
@@ -109,9 +117,11 @@ extension RunTable {
         return rules
     }
 
-    /// Returns the recipes' rule with a name such as "formula:lr * k^0.25" or "surge:64"; nil for
-    /// any other name.
-    private static func scalingRule(_ name: String, baseBatch: Int) throws(Failure) -> RateRule? {
+    /// Returns the configuration of a recipe's rule with a name such as "formula:lr * k^0.25" or
+    /// "surge:64"; nil for any other name.
+    private static func scaling(
+        _ name: String, baseBatch: Int
+    ) throws(Failure) -> ScalingConfiguration? {
         let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, let rule = ScalingConfiguration.Rule(rawValue: String(parts[0])),
             rule == .formula || rule == .surge
@@ -121,22 +131,45 @@ extension RunTable {
         if rule == .formula {
             scaling.formula = String(parts[1])
         } else {
-            scaling.noiseScale = Double(parts[1]) ?? .nan
+            guard let noiseScale = Double(parts[1]) else {
+                throw .option(
+                    "--rules", jsonQuoted(name), "has no number as the noise scale",
+                    remedy: "write one such as surge:64")
+            }
+            scaling.noiseScale = noiseScale
         }
-        do throws(Failure) { try scaling.validate() } catch {
+        return scaling
+    }
+
+    /// Returns the rule of a configuration.
+    ///
+    /// - Throws: `Failure` (usage) if it is invalid, has no rate at a batch, or changes the rate of
+    ///   the base batch.
+    private static func scalingRule(
+        _ name: String, _ scaling: ScalingConfiguration, batches: [Int]
+    ) throws(Failure) -> RateRule {
+        do throws(Failure) {
+            try scaling.validate()
+            for batch in batches {
+                let rate = try scaling.rate(atBatch: batch, base: exampleRate)
+                if batch == scaling.baseBatch {
+                    try scaling.requireBaseRate(rate, base: exampleRate)
+                }
+            }
+        } catch {
             throw Failure(
                 .usage,
                 "--rules \(jsonQuoted(name)): "
                     + error.sentence.replacing("[scaling] ", with: ""))
         }
-        let resolved = scaling
         return RateRule(name) { base, ratio in
-            var optimizer = Recipe().optimizer
-            optimizer.learningRate = base
-            let batch = Int((ratio * Double(baseBatch)).rounded())
-            return (try? resolved.resolve(optimizer, globalBatch: batch).peakLearningRate) ?? .nan
+            let batch = Int((ratio * Double(scaling.baseBatch ?? 1)).rounded())
+            return (try? scaling.rate(atBatch: batch, base: base)) ?? .nan
         }
     }
+
+    /// The rate of the base batch with which rules are tried.
+    private static let exampleRate = 1e-3
 
     /// Returns the rule with a name such as "sqrt" or "power:0.7".
     private static func rule(_ name: String) throws(Failure) -> RateRule {

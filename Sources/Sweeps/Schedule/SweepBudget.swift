@@ -14,9 +14,9 @@ package enum SweepBudget: Sendable, Equatable {
     private static let greatestTokens = 1e15
 
     private static let units: [(names: [String], budget: @Sendable (Double) -> SweepBudget?)] = [
-        (["s"], { .seconds($0) }),
-        (["m", "min"], { .seconds(60 * $0) }),
-        (["h"], { .seconds(3600 * $0) }),
+        (["s", "seconds", "second"], { .seconds($0) }),
+        (["m", "min", "minutes", "minute"], { .seconds(60 * $0) }),
+        (["h", "hours", "hour"], { .seconds(3600 * $0) }),
         (["runs", "run"], { Int(exactly: $0).map(SweepBudget.runs) }),
         (["tokens", "token"], { Int(exactly: $0).map(SweepBudget.tokens) }),
     ]

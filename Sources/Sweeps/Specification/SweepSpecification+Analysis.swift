@@ -93,7 +93,15 @@ extension SweepSpecification {
         }
         for rule in rules {
             for batch in try batches(reachedBy: rule) {
-                for base in learningRates { _ = try rate(of: rule, batch: batch, base: base) }
+                for base in learningRates {
+                    let rate = try rate(of: rule, batch: batch, base: base)
+                    guard batch == baseBatch else { continue }
+                    do throws(Failure) {
+                        try rule.scaling.requireBaseRate(rate, base: base)
+                    } catch {
+                        throw located(error)
+                    }
+                }
                 guard rule.isTrained else { continue }
                 _ = try recipe(
                     for: SweepPoint(

@@ -15,9 +15,11 @@ extension DesignAnalysis {
         guard !mayHold.isEmpty else { return guessIfAllFail(judged) }
         let scope = mayHold.count < judged.count ? " of the rules that may hold" : ""
         if let best = RuleCost.least(of: mayHold) {
+            let below = best.verdict.predicatesBelowBase
             let doubt =
-                best.verdict.holdsUpTo == optima.last?.batch && best.verdict.holdsBelowBase
-                ? "" : "; it is not shown to hold at every batch"
+                best.verdict.holdsUpTo != optima.last?.batch
+                ? "; it is not shown to hold at every batch"
+                : below.isEmpty ? "" : "; it \(Format.list(below))"
             return best.isKnownEverywhere
                 ? "\(best.verdict.name), with the smallest estimated regrets\(scope) "
                     + "(\(best.bound))\(doubt)"

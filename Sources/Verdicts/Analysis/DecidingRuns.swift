@@ -46,8 +46,7 @@ package enum DecidingRuns: Sendable, Equatable {
                 + "\(rates.count == 1 ? "rate" : "rates") "
                 + "\(Format.list(distinct(rates))) at \(names([batch]))"
         case .longer(let batch):
-            return
-                "longer runs at \(names([batch])), which reach the steps or tokens of the comparison"
+            return "runs at \(names([batch])) with a loss at the steps or tokens of the comparison"
         case .runs(let sets): return RunSet.phrase(sets, at: names)
         }
     }

@@ -153,12 +153,9 @@ package struct RuleVerdict: Sendable, Equatable {
 
     /// Returns words such as "up to B = 32", or "from B = 8 up to B = 32" if there are batches
     /// below the base batch.
-    private func reach(_ batch: Int) -> String {
+    func reach(_ batch: Int) -> String {
         (batchesBelowBase.isEmpty ? "" : "from B = \(baseBatch) ") + "up to B = \(batch)"
     }
-
-    /// Whether the rule also holds at every batch below the base batch.
-    var holdsBelowBase: Bool { batchesBelowBase.allSatisfy { judgments[$0] == .holds } }
 
     /// The predicates about the batches below the base batch at which the rule does not hold.
     var predicatesBelowBase: [String] {

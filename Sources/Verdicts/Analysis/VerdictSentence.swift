@@ -25,7 +25,7 @@ extension DesignAnalysis {
         guard let first = holding.first else { return exponent.sentence }
         let isOne = holding.count == 1
         return "\(exponent.sentence) Still, \(Format.list(holding.map(\.name))) "
-            + "\(isOne ? "holds" : "hold") up to B = \(first.holdsUpTo ?? first.baseBatch): "
+            + "\(isOne ? "holds" : "hold") \(first.reach(first.holdsUpTo ?? first.baseBatch)): "
             + "\(isOne ? "its" : "their") rates are not exactly the best ones, but the regrets are "
             + "within the tolerance."
     }
