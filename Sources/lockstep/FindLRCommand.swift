@@ -19,9 +19,9 @@ struct FindLRCommand: ParsableCommand {
             with the recipe's schedule, usually about seven, search for the rates with the
             least loss. They start from the same parameters and take the same batches, and
             one of them has the recipe's own rate. If their losses may still change places,
-            they are repeated with twice the steps. The result names the range of good rates
-            and recommends one in its lower part. It is the same on any number of ranks and
-            threads. The trained parameters are discarded.
+            they are repeated with twice the steps. The result names the range of good
+            rates and recommends one in its lower part. It is the same on any number of
+            ranks and threads. The trained parameters are discarded.
 
             A much longer run may need another rate; more --probe-steps come closer to it
             and take longer.

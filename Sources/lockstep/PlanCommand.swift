@@ -14,8 +14,8 @@ struct PlanCommand: OneProcessCommand {
             Examples:
               launch/mpirun --ranks 16 -- lockstep bench step recipe.toml --json >step.json
               lockstep plan recipe.toml --step step.json --network 10gbe
-              lockstep plan recipe.toml --step step.json --network 25gbe --sequences-per-rank 8 \\
-                  --critical-batch 512 --tokens 2e9
+              lockstep plan recipe.toml --step step.json --network 25gbe \\
+                  --sequences-per-rank 8 --critical-batch 512 --tokens 2e9
               lockstep plan recipe.toml --set model.vocabulary_size=50257 --json
 
             The recipe's global batch is divided among all ranks. With

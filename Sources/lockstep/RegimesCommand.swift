@@ -18,9 +18,9 @@ struct RegimesCommand: ParsableCommand {
             the loss falls farthest; of rates whose losses are too close to tell apart, it
             is the recipe's, or otherwise the lowest. The other two are the nearest rates
             below and above at which it falls at most half as far, or diverges. Then it
-            trains a run at each of the three. The report shows the losses, the loss against
-            the rate, the sharpness along the runs with the bound of each rate, and the
-            paths of the runs on a plane. The log states at the start how long this takes:
+            trains a run at each of the three. The report shows the losses, the loss
+            against the rate, the sharpness along the runs with the bound of each rate, and
+            the paths of the runs on a plane. The log states at the start how long this takes:
             about a minute for the small model. Any number of ranks gives the same bits.
             The folder gets regimes.csv, regimes.json and report.html.
             """)
