@@ -241,6 +241,7 @@ extension CommandLineTests {
             let planned = try sweep(bench, Self.specification, ["--budget", "9 runs"], ranks: 2)
             try #require(planned.status == 0, "\(planned.errors)")
             #expect(planned.errors.contains("within a budget of 9 runs, on 2 ranks"))
+            #expect(planned.errors.contains("the budget of 9 runs is spent"))
             #expect(planned.output.hasPrefix("After 9 runs, some rules are not settled"))
             func lines(_ file: String) throws -> Int {
                 String(decoding: try bench.bytes(of: file), as: UTF8.self)

@@ -81,6 +81,9 @@ package struct SweepSession {
             let findings = try folder.findings()
             try folder.write(findings)
             if let failure = findings.failure { throw failure }
+            if let budget, let plan, case .runs = plan.next(try ledger.results()) {
+                job.announce("the budget of \(budget.phrase) is spent")
+            }
             return findings
         }
         return .finished(findings)
