@@ -70,6 +70,7 @@ extension CommandLineTests {
             .enabled(if: InstructionSet.best != .amx, "AMX gives other bits"))
         func bytesOfARunInBF16() throws { try expectDigest(of: .bf16) }
 
+        /// The probes of version 0.1.0 had a constant rate.
         @Test("find-lr gives the curve and the rate of version 0.1.0", arguments: [0, 3])
         func findLR(ranks: Int) throws {
             let bench = try Workbench()
@@ -77,6 +78,7 @@ extension CommandLineTests {
                 [
                     "find-lr", bench.path("recipe.toml"), "--data", bench.data, "--out",
                     bench.path("rates"), "--from", "1e-5", "--steps", "60", "--probe-steps", "20",
+                    "--set", "schedule.name=constant",
                 ], ranks: ranks)
             try #require(outcome.status == 0, "\(outcome.errors)")
             #expect(
