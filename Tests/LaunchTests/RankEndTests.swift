@@ -34,10 +34,9 @@ import Testing
         let plan = "  memory      1.4 GB a rank, 2.8 GB a host: model 1 GB"
         let outcome = try end("echo '\(plan)' >&2 && kill -KILL $$")
         #expect(
-            outcome.sentences.first?.contains(
+            outcome.sentences.last?.contains(
                 " because memory ran out (the plan expected 1.4 GB a rank, 2.8 GB a host; see "
-                    + "dmesg); ")
-                == true, "\(outcome.errors)")
+                    + "dmesg); ") == true, "\(outcome.errors)")
     }
 
     @Test("the sentence of a rank that fails stands alone", arguments: [65, 74, 78])
