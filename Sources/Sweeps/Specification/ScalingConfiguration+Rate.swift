@@ -6,7 +6,7 @@ extension ScalingConfiguration {
     ///
     /// - Throws: `Failure` (configuration) if the rule has no rate there.
     func rate(atBatch batch: Int, base: Double) throws(Failure) -> Double {
-        var optimizer = OptimizerConfiguration()
+        var optimizer = Recipe().optimizer
         optimizer.learningRate = base
         return try resolve(optimizer, globalBatch: batch).peakLearningRate
     }
