@@ -82,7 +82,7 @@ import Verdicts
         let bound = String(format: "%.2g", cost.value)
         #expect(
             design.bestGuess.contains(
-                "(at most \(bound) nats); it is not shown to hold at every batch"),
+                "(at most \(bound) nats); it fails at B = 8 (below the base batch)"),
             "\(design.bestGuess)")
         #expect(
             analysis.json().text.contains("\"below_base\":[{\"batch\":8,\"verdict\":\"fails\"}]"))
