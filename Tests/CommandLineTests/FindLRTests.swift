@@ -156,7 +156,7 @@ extension CommandLineTests {
         func trainedModelIsProbed() throws {
             let bench = try Workbench()
             try bench.train()
-            let low = ["--from", "1e-12", "--to", "1e-11", "--steps", "20", "--probe-steps", "20"]
+            let low = ["--from", "1e-12", "--to", "1e-11", "--steps", "60", "--probe-steps", "20"]
             let fresh = try bench.lockstep(arguments(bench) + low)
             #expect(fresh.output.hasPrefix("no recommendation: the loss "), "\(fresh.output)")
             let trained = try bench.lockstep(arguments(bench, "--start", bench.path("run")) + low)

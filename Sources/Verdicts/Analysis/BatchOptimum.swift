@@ -184,7 +184,7 @@ package struct BatchOptimum: Sendable, Equatable {
         case .insufficient:
             let side: Side = grid.divergingRate == nil ? .above : .below
             let rates = grid.further(to: side)
-            return rates.isEmpty ? .longer(batch: batch) : .rates(rates, batch: batch)
+            return rates.isEmpty ? .longer(batches: [batch]) : .rates(rates, batch: batch)
         }
     }
 

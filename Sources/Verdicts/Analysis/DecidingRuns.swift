@@ -15,8 +15,8 @@ package enum DecidingRuns: Sendable, Equatable {
     case rates([Double], batch: Int)
     /// The runs of a batch that some seeds lack and other seeds have.
     case missing([MissingRuns], batch: Int)
-    /// Runs of a batch that reach the design's mark.
-    case longer(batch: Int)
+    /// Runs of some batches with a loss at the design's mark.
+    case longer(batches: [Int])
     /// Runs with the same seeds and the same number of rates at each batch.
     case runs([RunSet])
 
@@ -45,8 +45,8 @@ package enum DecidingRuns: Sendable, Equatable {
                 + "\(Format.list(seeds.map { "\($0)" })) with "
                 + "\(rates.count == 1 ? "rate" : "rates") "
                 + "\(Format.list(distinct(rates))) at \(names([batch]))"
-        case .longer(let batch):
-            return "runs at \(names([batch])) with a loss at the steps or tokens of the comparison"
+        case .longer(let batches):
+            return "runs at \(names(batches)) with a loss at the steps or tokens of the comparison"
         case .runs(let sets): return RunSet.phrase(sets, at: names)
         }
     }

@@ -248,8 +248,8 @@ extension DecidingRuns {
         return new.isEmpty ? nil : .rates(new, batch: batch)
     }
 
-    /// Returns the distinct parts: all rates of a batch in one part, and more seeds
-    /// last, as many of each batch as one of the parts asks for.
+    /// Returns the distinct parts: all rates of a batch in one part, and more seeds last, as many of
+    /// each batch as one of the parts asks for.
     fileprivate static func merged(_ parts: [DecidingRuns]) -> [DecidingRuns] {
         var result: [DecidingRuns] = []
         var seedCounts: [Int: Int] = [:]
@@ -259,18 +259,22 @@ extension DecidingRuns {
                 continue
             }
             let place = result.firstIndex {
-                if case .rates(_, let batch) = $0, case .rates(_, batch) = part {
-                    true
-                } else {
-                    false
+                switch ($0, part) {
+                case (.rates(_, let batch), .rates(_, let other)): batch == other
+                case (.longer, .longer): true
+                default: false
                 }
             }
-            if let place, case .rates(let known, let batch) = result[place],
-                case .rates(let rates, _) = part
-            {
-                result[place] = .rates(Set(known + rates).sorted(), batch: batch)
-            } else {
+            guard let place else {
                 result.append(part)
+                continue
+            }
+            switch (result[place], part) {
+            case (.rates(let known, let batch), .rates(let rates, _)):
+                result[place] = .rates(Set(known + rates).sorted(), batch: batch)
+            case (.longer(let known), .longer(let batches)):
+                result[place] = .longer(batches: Set(known + batches).sorted())
+            default: break
             }
         }
         return result
@@ -300,8 +304,8 @@ extension DecidingRuns {
             return runs.map {
                 RunSet(batches: [batch], rates: $0.rates.sorted(), seeds: [$0.seed])
             }
-        case .longer(let batch):
-            return [RunSet(batches: [batch], rates: [], seeds: seeds(batch))]
+        case .longer(let batches):
+            return batches.map { RunSet(batches: [$0], rates: [], seeds: seeds($0)) }
         case .runs(let sets): return sets
         }
     }

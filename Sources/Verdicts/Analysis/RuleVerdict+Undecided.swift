@@ -65,7 +65,7 @@ extension RuleVerdict.Undecided {
             decidingRuns = ruleRate
         case .unavailable:
             cause = base != nil && regret.rate == nil ? .noRate : .noRun
-            decidingRuns = optimum?.decidingRuns ?? .longer(batch: batch)
+            decidingRuns = optimum?.decidingRuns ?? .longer(batches: [batch])
         }
     }
 
