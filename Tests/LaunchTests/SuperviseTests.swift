@@ -59,6 +59,26 @@ import Testing
         #expect(try starts(folder).count == 2)
     }
 
+    @Test("a run that ranks of a killed launcher create late is resumed")
+    func lateRunIsResumed() throws {
+        // The ranks of the first start create the run after the second start was decided.
+        let words = "already holds a run, which is never overwritten; add --resume."
+        let folder = try standIn(
+            """
+            case $(wc -l <starts) in
+            1) exit 137 ;;
+            2) mkdir run && touch run/recipe.toml; echo "lockstep: run: \(words)" >&2; exit 64 ;;
+            esac
+            """)
+        #expect(try run(folder).status == 0)
+        let starts = try starts(folder)
+        #expect(starts.count == 3 && starts.last?.contains("--resume") == true, "\(starts)")
+        // Without a restart, the run is someone else's.
+        let other = try standIn("echo 'lockstep: run: \(words)' >&2; exit 64")
+        #expect(try run(other).status == 64)
+        #expect(try self.starts(other).count == 1)
+    }
+
     @Test("a rank that does not respond has a time limit, which can be set")
     func stallLimit() throws {
         let folder = try standIn("echo \"$LOCKSTEP_STALL_LIMIT\" >>limits")
