@@ -9,8 +9,8 @@ package struct SweepFindings: Sendable {
     package let results: [PointResult]
     package let progress: SweepLedger.Progress
     package let warnings: [SweepWarning]
-    /// A sentence about the end of a planned sweep; nil for a grid.
-    let planNote: String?
+    /// The next round of a planned sweep; nil for a grid.
+    let nextRound: RunPlanner.Round?
     /// The analysis over batches of each member that has runs; one for a sweep without sizes.
     package let analyses: [(member: SweepMember, analysis: Analysis)]
     /// The findings about the size of the model; nil for a sweep without sizes.
@@ -18,6 +18,17 @@ package struct SweepFindings: Sendable {
 
     /// The analysis over batches of the first member.
     package var analysis: Analysis { analyses[0].analysis }
+
+    /// A sentence about the end of a planned sweep; nil for a grid.
+    var planNote: String? {
+        let count = Format.counted(results.count, "run")
+        return switch nextRound {
+        case .decided: "Every rule is settled after \(count)."
+        case .exhausted: "After \(count), no further run is expected to settle a rule."
+        case .runs: "After \(count), some rules are not settled."
+        case nil: nil
+        }
+    }
 
     /// A sentence about the missing runs, the best rates outside a complete grid, or the end of a
     /// planned sweep; nil if there is nothing to say.
@@ -146,19 +157,9 @@ extension SweepFolder {
             // Only a warning needs the file, so the analysis does without it.
             warnings: try specification.warnings(
                 trainingTokens: (try? readOrigin())?.trainingTokens),
-            planNote: plan == nil ? nil : outlook.map { note($0, results) }, analyses: analyses,
+            nextRound: plan == nil ? nil : outlook, analyses: analyses,
             sizes: specification.hasSizes
                 ? specification.sizeFindings(members, analyses: analyses) : nil)
-    }
-
-    /// Returns a sentence about the end of a planned sweep.
-    private func note(_ outlook: RunPlanner.Round, _ results: [PointResult]) -> String {
-        let count = Format.counted(results.count, "run")
-        return switch outlook {
-        case .decided: "Every rule is settled after \(count)."
-        case .exhausted: "After \(count), no further run is expected to settle a rule."
-        case .runs: "After \(count), some rules are not settled."
-        }
     }
 
     /// Writes the table of the results and the analysis into the folder.

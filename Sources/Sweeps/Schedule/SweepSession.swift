@@ -81,7 +81,7 @@ package struct SweepSession {
             let findings = try folder.findings()
             try folder.write(findings)
             if let failure = findings.failure { throw failure }
-            if let budget, let plan, case .runs = plan.next(try ledger.results()) {
+            if let budget, case .runs = findings.nextRound {
                 job.announce("the budget of \(budget.phrase) is spent")
             }
             return findings
