@@ -20,6 +20,7 @@ struct Lockstep: ParsableCommand {
         version: "lockstep \(version)",
         subcommands: [
             TokenizeCommand.self, TrainCommand.self, EvaluateCommand.self, SampleCommand.self,
+            ExportCommand.self,
             FindLRCommand.self, CoordinatesCommand.self, BranchCommand.self, SweepCommand.self,
             AnalyzeCommand.self,
             LandscapeCommand.self,

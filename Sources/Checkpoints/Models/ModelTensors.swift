@@ -255,6 +255,26 @@ package final class ModelTensors {
         return hash.finish()
     }
 
+    /// Returns an fp32 tensor, or its first rows, to be written under another name.
+    ///
+    /// - Parameter shape: that of the tensor, with fewer rows for only the first ones.
+    /// - Throws: `.badData` if there is no such tensor in fp32.
+    package func source(
+        of name: String, named newName: String, shape: [Int]
+    ) throws(Failure) -> TensorSource {
+        guard let entry = entries[name], entry.format == .fp32,
+            entry.stored.shape.dropFirst() == shape.dropFirst()
+        else { throw Self.invalid(path, "has no tensor \"\(name)\" of fp32 numbers") }
+        let size = shape.reduce(4, *)
+        return TensorSource(name: newName, type: .float32, shape: shape) {
+            [self] (write) throws(Failure) in
+            try forEachPiece(of: entry) { (bytes, start) throws(Failure) in
+                let rest = max(0, size - 4 * start)
+                try write(UnsafeRawBufferPointer(rebasing: bytes.prefix(rest)))
+            }
+        }
+    }
+
     /// Calls `body` with each piece of a tensor and the index of its first element.
     private func forEachPiece(
         of entry: Entry, _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void

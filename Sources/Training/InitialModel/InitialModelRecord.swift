@@ -1,3 +1,5 @@
+import MPI
+import Recipes
 import Support
 
 /// The request to start from a trained model instead of new parameters.
@@ -43,6 +45,36 @@ package struct InitialModelRecord: Sendable, Equatable {
     /// The request that opens the model again.
     package var request: InitialModelRequest { InitialModelRequest(path: path, step: step) }
 
+    /// Returns the values of unset keys of [model], which are those of the model apart from its
+    /// vocabulary.
+    ///
+    /// - Throws: `Failure` (configuration) if the record is damaged.
+    package func defaults() throws(Failure) -> GPTConfiguration {
+        let name = "the record of the initial model"
+        var model = try Recipe(toml: modelSection, name: name).model
+        model.vocabularySize = 0
+        return model
+    }
+
+    /// Returns the record of the first rank on all ranks. Collective: every rank must call this.
+    package static func fromFirstRank(
+        _ record: InitialModelRecord?, _ communicator: Communicator
+    ) throws(Failure) -> InitialModelRecord? {
+        let text = try communicator.fromFirstRank { record?.json.text ?? "" }
+        guard !text.isEmpty else { return nil }
+        do throws(JSONProblem) { return try InitialModelRecord(parsing: text.utf8) } catch {
+            throw .defect("The first rank sent a record that \(error.predicate)")
+        }
+    }
+
+    /// Returns whether a request names this model, as far as that shows without opening it.
+    package func isNamed(by request: InitialModelRequest) -> Bool {
+        let isStep =
+            request.checkpoint == nil || request.checkpoint == .best
+            || request.checkpoint == self.request.checkpoint
+        return isStep && path == FileSystem.absolute(RunFolder(request.path).path)
+    }
+
     /// The name of the model in messages.
     package var title: String {
         step.map { "the checkpoint of step \($0) in \(path)" } ?? "the model in \(path)"
@@ -84,12 +116,7 @@ extension RunFolder {
     package func requireInitialModel(_ request: InitialModelRequest?) throws(Failure) {
         guard let request else { return }
         let record = try readInitialModel()
-        let isSame =
-            record.map {
-                $0.path == FileSystem.absolute(RunFolder(request.path).path)
-                    && (request.checkpoint == nil || request.checkpoint == $0.request.checkpoint
-                        || request.checkpoint == .best)
-            } ?? false
+        let isSame = record?.isNamed(by: request) ?? false
         guard !isSame else { return }
         throw .option(
             "--init-from", request.path,
