@@ -76,7 +76,7 @@ extension InitialModel {
         }
         guard !model.bias, configuration.bias else { return [] }
         for name in tensors.names where name.hasSuffix(".bias") {
-            guard try !tensors.isZero(name) else {
+            guard try tensors.isZero(name) else {
                 throw .key(
                     "[model] bias", false,
                     "would drop the biases of \(record.title), of which \"\(name)\" is not 0",
