@@ -99,7 +99,10 @@ let package = Package(
             ]),
         .target(
             name: "Data", dependencies: ["Compute", "Support"],
-            resources: [.embedInCode("Tokenizers/UnicodeClasses.txt")],
+            resources: [
+                .embedInCode("Tokenizers/UnicodeClasses.txt"),
+                .embedInCode("Tokenizers/UnicodeComposition.txt"),
+            ],
             swiftSettings: swiftSettings),
         target("Model", ["Recipes", "Compute", "Support"]),
         target("Collectives", ["Recipes", "MPI", "Compute", "Support"]),

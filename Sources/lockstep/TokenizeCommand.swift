@@ -1,4 +1,5 @@
 import ArgumentParser
+import Compute
 import Data
 import Logging
 import Support
@@ -15,6 +16,8 @@ struct TokenizeCommand: OneProcessCommand {
               lockstep tokenize *.txt --tokenizer gpt2 --vocabulary gpt2/ --out data/texts
               zcat corpus.gz | lockstep tokenize - --tokenizer bytes --out data/corpus
               lockstep tokenize other.txt --like runs/book --out data/other
+              lockstep tokenize book.txt --tokenizer qwen/tokenizer.json --out data/qwen
+              lockstep tokenize corpus.txt --train-bpe 8192 --out data/corpus
               lockstep tokenize stories.txt --tokenizer gpt2 --vocabulary gpt2/ \\
                   --separator '<|endoftext|>' --out data/stories
 
@@ -22,6 +25,16 @@ struct TokenizeCommand: OneProcessCommand {
             GPT-2's vocabulary is a folder with vocab.json and merges.txt, with
             encoder.json and vocab.bpe, or with a tokenizer.json of the GPT-2 family.
             Token files have llm.c's format.
+
+            --tokenizer also takes Hugging Face's tokenizer.json, or a folder with one: a
+            byte-level BPE with the pattern of GPT-2, Llama 3 or Qwen 2. The ids are
+            those that the Tokenizers library gives without the tokens that it adds at
+            the ends of a text. Text that spells a special token remains text.
+
+            --train-bpe learns byte pairs from the training part of the text: 256 bytes,
+            the merges, and <|endoftext|>, N tokens in all, or fewer if no pair is left.
+            The merges are those that the Tokenizers library learns, on any number of
+            threads.
 
             Every byte of the text is kept, including CR LF line endings. nanoGPT reads
             them as LF and so produces different ids for such text. A separator can be
@@ -36,7 +49,7 @@ struct TokenizeCommand: OneProcessCommand {
     @Option(help: "A new data folder.", completion: .directory)
     var out: String
 
-    @Option(help: "The tokenizer: characters, bytes or gpt2.")
+    @Option(help: "The tokenizer: characters, bytes, gpt2, or the path of a tokenizer.json.")
     var tokenizer: String?
 
     @Option(help: "The folder of GPT-2's vocabulary.", completion: .directory)
@@ -45,18 +58,31 @@ struct TokenizeCommand: OneProcessCommand {
     @Option(help: "Use the tokenizer of this data folder or run.", completion: .directory)
     var like: String?
 
+    @Option(
+        parsing: .unconditional,
+        help: "Learn a vocabulary of this many byte-pair tokens from the text.")
+    var trainBpe: Int?
+
+    @Option(help: "The pattern of words for --train-bpe: gpt2 (default), llama3 or qwen2.")
+    var pattern: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: "The number of threads for --train-bpe (default: one per core).")
+    var threads: Int?
+
     @Option(parsing: .unconditional, help: "The share of the text, at its end, for validation.")
     var validationFraction = 0.1
 
     @Option(parsing: .unconditional, help: "Split the token files into shards of this many tokens.")
     var shardTokens: Int?
 
-    @Flag(help: "Put <|endoftext|> before every text file (gpt2).")
+    @Flag(help: "Put the end-of-text token before every text file (byte pairs).")
     var separateDocuments = false
 
     @Option(
         parsing: .unconditional,
-        help: "Replace each occurrence of this text with the end-of-text token (gpt2).")
+        help: "Replace each occurrence of this text with the end-of-text token (byte pairs).")
     var separator: String?
 
     func run() throws {
@@ -69,6 +95,11 @@ struct TokenizeCommand: OneProcessCommand {
     }
 
     private func choice() throws(Failure) -> TokenizerChoice {
+        if let trainBpe { return .trained(try training(size: trainBpe)) }
+        for (option, isGiven) in [("--pattern", pattern != nil), ("--threads", threads != nil)]
+        where isGiven {
+            throw Failure.option(option, "does nothing without --train-bpe", remedy: "leave it out")
+        }
         if let like {
             guard tokenizer == nil, vocabulary == nil else {
                 throw Failure.option(
@@ -92,12 +123,35 @@ struct TokenizeCommand: OneProcessCommand {
                     remedy: "add --vocabulary with the folder of its vocab.json and merges.txt")
             }
             return .bytePairs(folder: vocabulary)
+        case _ where name.contains("/") || name.hasSuffix(".json") || FileSystem.exists(name):
+            return .file(name)
         default:
             let names = ["characters", "bytes", "gpt2"]
             throw Failure.option(
-                "--tokenizer", name, "must be one of \(Format.list(names))",
+                "--tokenizer", name, "must be one of \(Format.list(names)), or a tokenizer.json",
                 remedy: spellingRemedy(for: name, among: names, otherwise: "give one of them"))
         }
+    }
+
+    private func training(size: Int) throws(Failure) -> BytePairTraining {
+        for (option, isGiven) in [
+            ("--like", like != nil), ("--tokenizer", tokenizer != nil),
+            ("--vocabulary", vocabulary != nil),
+        ] where isGiven {
+            throw Failure.option(
+                "--train-bpe", size, "learns a new tokenizer, but \(option) chooses one",
+                remedy: "leave out one of the two")
+        }
+        let name = pattern ?? SplitPattern.gpt2.rawValue
+        guard let chosen = SplitPattern(rawValue: name) else {
+            let names = SplitPattern.allCases.map(\.rawValue)
+            throw Failure.option(
+                "--pattern", name, "must be one of \(Format.list(names))",
+                remedy: spellingRemedy(for: name, among: names, otherwise: "give one of them"))
+        }
+        return BytePairTraining(
+            vocabularySize: size, pattern: chosen,
+            threads: threads ?? max(1, CoreBinding.cores.count))
     }
 
     private func tokenizeShowingProgress(
@@ -114,17 +168,19 @@ struct TokenizeCommand: OneProcessCommand {
         var lines: [TokenizeProgress.Phase: ProgressLine] = [:]
         defer { for line in lines.values { line.finish() } }
         return try tokenize(options) { progress in
-            if progress.phase == .encoding || progress.bytes >= options.chunkBytes { announce() }
+            if progress.phase != .reading || progress.done >= options.chunkBytes { announce() }
             // The length of standard input is unknown.
-            guard let total = progress.totalBytes else { return }
+            guard let total = progress.total else { return }
             let line =
                 lines[progress.phase]
                 ?? ProgressLine(
-                    progress.phase.rawValue, total: total, unit: .bytes, mode: mode,
+                    progress.phase.rawValue, total: total,
+                    unit: progress.phase == .merging
+                        ? .things("merges", showsRate: true) : .bytes, mode: mode,
                     environment: processEnvironment())
             lines[progress.phase] = line
-            line.update(done: progress.bytes)
-            if progress.bytes == total { line.finish() }
+            line.update(done: progress.done)
+            if progress.done == total { line.finish() }
         } found: { finding in
             announce()
             Logger(label: "lockstep").warning("\(warning(of: finding))")

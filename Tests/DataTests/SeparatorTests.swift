@@ -172,8 +172,11 @@ private struct SeparatedText: Decodable {
     @Test("a prompt may name the end-of-text token")
     func aPromptMayNameTheToken() throws {
         for text in try SeparatedText.load() {
-            #expect(try small.encodeWithEndOfText(text.text) == text.ids)
+            #expect(
+                try small.encodeWithSpecialTokens(text.text, source: "the text") == text.ids)
         }
-        #expect(try ByteTokenizer().encodeWithEndOfText(separator).count == separator.count)
+        #expect(
+            try ByteTokenizer().encodeWithSpecialTokens(separator, source: "the text").count
+                == separator.count)
     }
 }

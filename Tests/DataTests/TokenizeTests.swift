@@ -160,9 +160,9 @@ private let sample = String(
         try tokenize(options) { steps.append($0) }
         for phase in [TokenizeProgress.Phase.reading, .encoding] {
             let done = steps.filter { $0.phase == phase }
-            #expect(done.last?.bytes == sample.utf8.count)
-            #expect(done.allSatisfy { $0.totalBytes == sample.utf8.count })
-            #expect(done.map(\.bytes) == done.map(\.bytes).sorted())
+            #expect(done.last?.done == sample.utf8.count)
+            #expect(done.allSatisfy { $0.total == sample.utf8.count })
+            #expect(done.map(\.done) == done.map(\.done).sorted())
         }
     }
 

@@ -129,12 +129,12 @@ private indirect enum JSON: Decodable, Equatable {
             ("{\"type\":\"characters\",\"version\":1,\"characters\":\"aa\"}", ["increasing"]),
             (
                 "{\"model\":{\"type\":\"Unigram\",\"vocab\":{},\"merges\":[]}}",
-                ["a model Unigram", "differs from GPT-2's"]
+                ["a model Unigram", "not supported"]
             ),
             (
                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"pre_tokenizer\":"
                     + "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}}",
-                ["differs from GPT-2's"]
+["a pre_tokenizer with a prefix space", "not supported"]
             ),
         ]
         for (text, parts) in bad {

@@ -94,7 +94,9 @@ private func readVocabulary(_ input: Input) throws {
 private func exercise(_ tokenizer: any Tokenizer) throws {
     _ = tokenizer.bytes(of: .max)
     _ = try tokenizer.decode(Array(0..<UInt32(tokenizer.vocabularySize)))
-    guard let ids = try? tokenizer.encodeWithEndOfText(sample) else { return }
+    guard let ids = try? tokenizer.encodeWithSpecialTokens(sample, source: "the text") else {
+        return
+    }
     precondition(ids.allSatisfy { $0 < tokenizer.vocabularySize })
     guard let ids = try? tokenizer.encode(sample) else { return }
     let decoded = try tokenizer.decode(ids)

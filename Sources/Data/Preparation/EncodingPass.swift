@@ -1,6 +1,6 @@
 import Support
 
-/// The second pass over the texts, which encodes each part of them into its split.
+/// A pass over the texts that encodes each part of them into its split.
 struct EncodingPass: ~Copyable {
     private let options: TokenizeOptions
     private let survey: TextSurvey
@@ -12,8 +12,10 @@ struct EncodingPass: ~Copyable {
     private var scanner: SeparatorScanner?
 
     private var encoder: any TokenEncoder
-    private var train: SplitWriter
-    private var validation: SplitWriter
+    /// The writers of the splits, or nil if only the encoder needs the text.
+    private var train: SplitWriter?
+    private var validation: SplitWriter?
+    private let phase: TokenizeProgress.Phase
     /// The number of characters or bytes that the train split still needs.
     private var trainUnitsLeft: Int
     private var isTraining = true
@@ -35,8 +37,9 @@ struct EncodingPass: ~Copyable {
         documentToken = options.separatesDocuments ? tokenizer.endOfText : nil
         scanner = options.separator.map { SeparatorScanner($0.utf8) }
         encoder = tokenizer.makeEncoder(source: "the text")
-        // No tokenizer produces more tokens than bytes, except for separators.
-        let mostTokens = survey.bytes + survey.sources.count
+        phase = .encoding
+        // Separators are tokens too.
+        let mostTokens = tokenizer.mostTokensPerByte * survey.bytes + survey.sources.count
         let shardTokens =
             options.shardTokens ?? (mostTokens > TokenFileFormat.largestCount ? 1 << 30 : nil)
         func writer(_ split: DataSplit) -> SplitWriter {
@@ -46,6 +49,24 @@ struct EncodingPass: ~Copyable {
         }
         train = writer(.train)
         validation = writer(.validation)
+        trainUnitsLeft = trainUnits
+    }
+
+    /// Creates a pass that gives the text of the train split to an encoder and writes nothing.
+    ///
+    /// - Parameter endOfText: the token that will separate documents.
+    init(
+        counting encoder: any TokenEncoder, options: TokenizeOptions, survey: TextSurvey,
+        trainUnits: Int, endOfText: UInt32
+    ) {
+        self.options = options
+        self.survey = survey
+        isText = true
+        self.endOfText = endOfText
+        documentToken = options.separatesDocuments ? endOfText : nil
+        scanner = options.separator.map { SeparatorScanner($0.utf8) }
+        self.encoder = encoder
+        phase = .counting
         trainUnitsLeft = trainUnits
     }
 
@@ -65,7 +86,7 @@ struct EncodingPass: ~Copyable {
                 bytesDone += count
                 progress(
                     TokenizeProgress(
-                        phase: .encoding, bytes: bytesDone, totalBytes: survey.bytes))
+                        phase: phase, done: bytesDone, total: survey.bytes))
             }
             guard read == source.bytes else {
                 throw .file(
@@ -81,7 +102,8 @@ struct EncodingPass: ~Copyable {
     consuming func finish() throws(Failure) -> (
         train: DatasetDescription.Split, validation: DatasetDescription.Split
     ) {
-        (try train.finish(), try validation.finish())
+        guard let train, let validation else { preconditionFailure("the pass writes nothing") }
+        return (try train.finish(), try validation.finish())
     }
 
     /// Writes a token before an input, unless a separator has just written one.
@@ -188,6 +210,8 @@ struct EncodingPass: ~Copyable {
 
     private mutating func encodeWithinSplit(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         guard !bytes.isEmpty else { return }
+        // Only the train split is counted.
+        guard isTraining || phase == .encoding else { return }
         boundary = .none
         ids.removeAll(keepingCapacity: true)
         try encoder.encode(bytes, into: &ids)
@@ -208,6 +232,6 @@ struct EncodingPass: ~Copyable {
     }
 
     private mutating func write(_ ids: [UInt32]) throws(Failure) {
-        if isTraining { try train.append(ids) } else { try validation.append(ids) }
+        if isTraining { try train?.append(ids) } else { try validation?.append(ids) }
     }
 }

@@ -38,7 +38,7 @@ struct TextSurvey {
         for (index, input) in options.inputs.enumerated() {
             try survey(
                 input, spoolPath: "\(spoolFolder)/input-\(index)", chunkBytes: options.chunkBytes
-            ) { progress(TokenizeProgress(phase: .reading, bytes: $0, totalBytes: total)) }
+            ) { progress(TokenizeProgress(phase: .reading, done: $0, total: total)) }
         }
     }
 

@@ -59,8 +59,9 @@ private func write(
 ) throws(Failure) -> (DatasetDescription, loss: Double?) {
     let isText = !(tokenizer is ByteTokenizer)
     let survey = try TextSurvey(
-        options, isText: isText, collectsCharacters: tokenizer == nil,
-        endOfText: tokenizer?.endOfTextName, spoolFolder: folder, progress: progress)
+        options, isText: isText, collectsCharacters: options.tokenizer.collectsCharacters,
+        endOfText: options.tokenizer.endOfTextName(of: tokenizer), spoolFolder: folder,
+        progress: progress)
     let units = isText ? survey.scalars : survey.bytes
     guard units >= 4 else {
         let sources = survey.sources.map(\.name).joined(separator: ", ")
@@ -68,11 +69,15 @@ private func write(
             sources, "has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
     }
     for finding in survey.allFindings { found(finding) }
+    let trainUnits = Int(Double(units) * (1 - options.validationFraction))
     let chosen: any Tokenizer =
-        if let tokenizer { tokenizer } else {
+        if let tokenizer { tokenizer } else if case .trained(let training) = options.tokenizer {
+            try trainedTokenizer(
+                training, options: options, survey: survey, trainUnits: trainUnits,
+                progress: progress)
+        } else {
             try CharacterTokenizer(scalars: survey.characters)
         }
-    let trainUnits = Int(Double(units) * (1 - options.validationFraction))
     var pass = EncodingPass(
         tokenizer: chosen, options: options, survey: survey, isText: isText,
         trainUnits: trainUnits, folder: folder)
@@ -117,7 +122,8 @@ private func tooShort(_ text: String, _ size: String) -> Failure {
 private func checkSeparators(
     _ options: TokenizeOptions, _ tokenizer: (any Tokenizer)?
 ) throws(Failure) {
-    guard options.separatesDocuments || options.separator != nil, tokenizer?.endOfText == nil
+    guard options.separatesDocuments || options.separator != nil,
+        options.tokenizer.endOfTextName(of: tokenizer) == nil
     else { return }
     throw .option(
         options.separator == nil ? "--separate-documents" : "--separator",
@@ -127,14 +133,25 @@ private func checkSeparators(
 }
 
 extension TokenizerChoice {
-    /// Returns the tokenizer, or nil for characters, which must be collected first.
+    /// Whether the tokenizer has the characters of the text.
+    fileprivate var collectsCharacters: Bool { if case .characters = self { true } else { false } }
+
+    /// Returns the name of the end-of-text token of the tokenizer that was loaded or will be learned,
+    /// or nil if it has none.
+    fileprivate func endOfTextName(of tokenizer: (any Tokenizer)?) -> String? {
+        if case .trained = self { return BytePairFiles.gpt2EndOfText }
+        return tokenizer?.endOfTextName
+    }
+
+    /// Returns the tokenizer, or nil for one that depends on the text.
     ///
     /// - Throws: `Failure` (missing input, input/output, bad data) if its files cannot be used.
     fileprivate func load() throws(Failure) -> (any Tokenizer)? {
         switch self {
-        case .characters: nil
+        case .characters, .trained: nil
         case .bytes: ByteTokenizer()
         case .bytePairs(let folder): try BytePairTokenizer(folder: folder)
+        case .file(let path): try loadTokenizer(path: path)
         case .existing(let folder): try loadTokenizer(folder: folder)
         }
     }

@@ -8,8 +8,30 @@ package enum TokenizerChoice: Sendable {
     case bytes
     /// A byte-pair vocabulary in a folder.
     case bytePairs(folder: String)
+    /// A `tokenizer.json`, or a folder with one.
+    case file(String)
+    /// Byte pairs that are learned from the train split.
+    case trained(BytePairTraining)
     /// The tokenizer of a data folder or a run.
     case existing(folder: String)
+}
+
+/// The options for learning byte pairs.
+package struct BytePairTraining: Sendable {
+    /// The number of tokens: 256 bytes, the merges, and the token that ends documents.
+    package var vocabularySize: Int
+    package var pattern: SplitPattern
+    /// The number of threads that count words. The result does not depend on it.
+    package var threads: Int
+
+    package init(vocabularySize: Int, pattern: SplitPattern, threads: Int) {
+        self.vocabularySize = vocabularySize
+        self.pattern = pattern
+        self.threads = threads
+    }
+
+    /// The sizes that leave at least one merge.
+    static let sizes = 258...1_048_576
 }
 
 /// The options of `tokenize`.
@@ -63,6 +85,12 @@ package struct TokenizeOptions: Sendable {
             or: .option(
                 "--separator", "\"\"", "is empty",
                 remedy: "give the text that separates two documents"))
+        if case .trained(let training) = tokenizer {
+            try requireOption(
+                "--train-bpe", training.vocabularySize, in: BytePairTraining.sizes,
+                remedy: "try 8192")
+            try requireOption("--threads", training.threads, in: 1...1024, remedy: "leave it out")
+        }
         if let shardTokens {
             try requireOption(
                 "--shard-tokens", shardTokens, in: 2...TokenFileFormat.largestCount,
@@ -87,19 +115,23 @@ extension TokenizeOptions {
 
 /// The progress of `tokenize`.
 package struct TokenizeProgress: Sendable {
-    /// A pass over the inputs.
+    /// A part of the work.
     package enum Phase: String, Sendable {
         /// The pass that counts and checks the text.
         case reading
+        /// The pass that counts the words of the train split.
+        case counting
+        /// The search for the pairs of tokens that merge.
+        case merging
         /// The pass that writes the tokens.
         case encoding
     }
 
     package let phase: Phase
-    /// The number of bytes done in this phase.
-    package let bytes: Int
-    /// The number of bytes of this phase, or nil if the size of an input is unknown.
-    package let totalBytes: Int?
+    /// The number of bytes, or of merges, that are done in this phase.
+    package let done: Int
+    /// The number of bytes or merges of this phase, or nil if the size of an input is unknown.
+    package let total: Int?
 }
 
 /// The results of `tokenize`.

@@ -1,61 +1,66 @@
 import Glibc
 import Support
 
-/// A byte-pair encoder for text that arrives in pieces.
+/// A byte-pair encoder for text that arrives in pieces, without added tokens and normalization.
 ///
 /// Memory is bounded by the largest piece, the longest word and a cache of fixed size.
 final class BytePairEncoder: TokenEncoder {
-    private let scanner = WordScanner()
-    private let source: String
-    private var cache: WordCache
-    private var pending = PendingText()
-    /// The number of bytes of `pending` that are known to be well-formed.
-    private var validBytes = 0
-    /// The number of bytes that `pending` must have before the next scan. A word that does not end
+    private var text: ValidatedText
+    private var words: WordEncoder
+    /// The number of bytes that the text must have before the next scan. A word that does not end
     /// is scanned again only when it has doubled, so that its cost stays linear.
     private var enough = 1
 
     init(vocabulary: BytePairVocabulary, source: String) {
-        self.source = source
-        cache = WordCache(vocabulary: vocabulary)
+        text = ValidatedText(source: source)
+        words = WordEncoder(vocabulary: vocabulary)
     }
 
     func encode(_ bytes: UnsafeRawBufferPointer, into ids: inout [UInt32]) throws(Failure) {
-        pending.append(bytes)
-        guard pending.count >= enough else { return }
-        try validate()
+        text.pending.append(bytes)
+        guard text.pending.count >= enough else { return }
+        try text.validate()
         encodeWords(into: &ids, isFinal: false)
-        enough = 2 * pending.count + 1
+        enough = 2 * text.pending.count + 1
     }
 
     func finish(into ids: inout [UInt32]) throws(Failure) {
-        try validate()
-        guard validBytes == pending.count else {
-            throw invalidUTF8(source, offset: pending.offset + validBytes)
-        }
+        try text.finish()
         encodeWords(into: &ids, isFinal: true)
-        pending.restart()
-        validBytes = 0
+        text.restart()
         enough = 1
     }
 
-    private func validate() throws(Failure) {
-        let prefix = UTF8Prefix(of: UnsafeRawBufferPointer(rebasing: pending.bytes[validBytes...]))
-        validBytes += prefix.bytes
-        if prefix.isInvalid { throw invalidUTF8(source, offset: pending.offset + validBytes) }
+    private func encodeWords(into ids: inout [UInt32], isFinal: Bool) {
+        text.drop(
+            words.encode(text.pending.base, count: text.validBytes, isFinal: isFinal, into: &ids))
+    }
+}
+
+/// The encoder of whole words.
+struct WordEncoder: ~Copyable {
+    private let scanner: WordScanner
+    private var cache: WordCache
+
+    init(vocabulary: BytePairVocabulary) {
+        scanner = WordScanner(vocabulary.settings.pattern)
+        cache = WordCache(vocabulary: vocabulary)
     }
 
-    private func encodeWords(into ids: inout [UInt32], isFinal: Bool) {
-        let text = UnsafePointer(pending.base)
+    /// Appends the ids of the words whose end is known, and returns the number of their bytes.
+    ///
+    /// - Parameter text: well-formed UTF-8 that is followed by 16 readable bytes.
+    mutating func encode(
+        _ text: UnsafePointer<UInt8>, count: Int, isFinal: Bool, into ids: inout [UInt32]
+    ) -> Int {
         var start = 0
-        while start < validBytes,
-            let end = scanner.wordEnd(text, start: start, end: validBytes, isFinal: isFinal)
+        while start < count,
+            let end = scanner.wordEnd(text, start: start, end: count, isFinal: isFinal)
         {
             cache.encode(text + start, count: end - start, into: &ids)
             start = end
         }
-        pending.drop(start)
-        validBytes -= start
+        return start
     }
 }
 
@@ -150,6 +155,7 @@ struct WordCache: ~Copyable {
     private mutating func appendMerged(
         _ word: UnsafePointer<UInt8>, count: Int, to ids: inout [UInt32]
     ) {
+        if let id = merger.vocabulary.wholeWord(word, count: count) { return ids.append(id) }
         if count > scratch.count {
             scratch.deallocate()
             scratch = .allocate(capacity: max(count, 2 * scratch.count))

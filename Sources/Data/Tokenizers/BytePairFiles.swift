@@ -11,16 +11,33 @@ struct BytePairFiles {
         (vocabulary: "encoder.json", merges: "vocab.bpe"),
     ]
 
-    /// The ids by token.
-    let vocabulary: [String: Int]
+    /// The tokens and their ids, in the order of the file.
+    let vocabulary: [VocabularyEntry]
     /// The parts of each merge; well-formed ones have two.
     let merges: [[String]]
     /// The names of the files in messages.
     let names: (vocabulary: String, merges: String)
     /// The number of the first merge in its file, for messages.
     let firstLine: Int
-    /// The text of the token that separates documents; the vocabulary may lack it.
-    var endOfText = gpt2EndOfText
+    /// The settings of the tokenizer. Added tokens that the vocabulary lacks have the ids after it.
+    var settings = BytePairSettings()
+}
+
+/// A token of a vocabulary and its id.
+struct VocabularyEntry {
+    let text: String
+    let id: Int
+}
+
+/// The tokens and ids of a JSON object. A dictionary would join tokens that Unicode calls equivalent.
+struct VocabularyEntries: JSONReadable {
+    let entries: [VocabularyEntry]
+
+    init(json: JSONValue) throws(JSONProblem) {
+        entries = try JSONObject(json: json).members.map { (member) throws(JSONProblem) in
+            VocabularyEntry(text: member.key, id: try Int(json: member.value, at: member.key))
+        }
+    }
 }
 
 /// The remedies for files that are damaged, or of two models.
@@ -47,7 +64,7 @@ extension BytePairFiles {
                     .missingInput, folder, "has \(present) but not \(missing)",
                     remedy: "put both files of the vocabulary there")
             }
-            let vocabulary: [String: Int] = try readJSON(
+            let vocabulary: VocabularyEntries = try readJSON(
                 paths.vocabulary, remedy: "use the model's own \(names.vocabulary)")
             // The text is split by scalars, because CR LF is one Character.
             var lines = try readTextFile(paths.merges).unicodeScalars.split(
@@ -57,7 +74,7 @@ extension BytePairFiles {
             if hasHeader { lines.removeFirst() }
             while lines.last?.isEmpty ?? false { lines.removeLast() }
             self.init(
-                vocabulary: vocabulary, merges: lines.map { Self.parts(of: $0) }, names: paths,
+                vocabulary: vocabulary.entries, merges: lines.map { Self.parts(of: $0) }, names: paths,
                 firstLine: hasHeader ? 2 : 1)
             return
         }
@@ -77,14 +94,18 @@ extension BytePairFiles {
     ///   is not in the vocabulary, or `BytePairVocabulary` refuses it.
     func checked() throws(Failure) -> BytePairVocabulary {
         var tokenNames = [String?](repeating: nil, count: vocabulary.count)
-        for (name, id) in vocabulary {
-            guard tokenNames.indices.contains(id), tokenNames[id] == nil else {
+        var ids: [[UInt8]: UInt32] = [:]
+        ids.reserveCapacity(vocabulary.count)
+        for entry in vocabulary {
+            guard tokenNames.indices.contains(entry.id), tokenNames[entry.id] == nil else {
                 throw .badData(
                     names.vocabulary,
-                    "gives \"\(name)\" the id \(id), but its \(vocabulary.count) tokens need the "
-                        + "ids 0 to \(vocabulary.count - 1), each once", remedy: useOwnFile)
+                    "gives \(jsonQuoted(entry.text)) the id \(entry.id), but its "
+                        + "\(vocabulary.count) tokens need the ids 0 to \(vocabulary.count - 1), "
+                        + "each once", remedy: useOwnFile)
             }
-            tokenNames[id] = name
+            tokenNames[entry.id] = entry.text
+            ids[Array(entry.text.utf8)] = UInt32(entry.id)
         }
         var pairs: [BytePairVocabulary.Merge] = []
         pairs.reserveCapacity(merges.count)
@@ -93,22 +114,28 @@ extension BytePairFiles {
             guard parts.count == 2 else {
                 throw .badData(
                     names.merges,
-                    "\(place) is \"\(parts.joined(separator: " "))\", which is not two tokens",
-                    remedy: useOwnFile)
+                    "\(place) is \(jsonQuoted(parts.joined(separator: " "))), which is not two "
+                        + "tokens", remedy: useOwnFile)
             }
-            pairs.append(
-                .init(left: try id(of: parts[0], in: place), right: try id(of: parts[1], in: place))
-            )
+            func id(of token: String) throws(Failure) -> UInt32 {
+                if let id = ids[Array(token.utf8)] { return id }
+                throw .badData(
+                    names.merges,
+                    "\(place) refers to \(jsonQuoted(token)), which is not in "
+                        + names.vocabulary, remedy: useOneModel)
+            }
+            pairs.append(.init(left: try id(of: parts[0]), right: try id(of: parts[1])))
         }
+        var settings = settings
+        if settings.addedTokens.isEmpty, let id = ids[Array(Self.gpt2EndOfText.utf8)] {
+            settings.addedTokens = [
+                AddedToken(
+                    id: id, content: Self.gpt2EndOfText, isSpecial: true, isNormalized: true)
+            ]
+        }
+        let unlisted = settings.addedTokens.filter { $0.id >= vocabulary.count }
         return try BytePairVocabulary(
-            names: tokenNames.compactMap(\.self), merges: pairs,
-            endOfText: vocabulary[endOfText].map(UInt32.init), files: names, firstLine: firstLine)
-    }
-
-    private func id(of token: String, in place: String) throws(Failure) -> UInt32 {
-        if let id = vocabulary[token] { return UInt32(id) }
-        throw .badData(
-            names.merges, "\(place) refers to \"\(token)\", which is not in \(names.vocabulary)",
-            remedy: useOneModel)
+            names: tokenNames.compactMap(\.self) + unlisted.map(\.content), merges: pairs,
+            endOfText: settings.endOfText, settings: settings, files: names, firstLine: firstLine)
     }
 }

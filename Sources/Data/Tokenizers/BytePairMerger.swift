@@ -14,7 +14,7 @@ struct BytePairMerger: ~Copyable {
         var merged: UInt32 = 0
     }
 
-    private let vocabulary: BytePairVocabulary
+    let vocabulary: BytePairVocabulary
     private var nodes: UnsafeMutablePointer<Node>
     /// A binary heap of rank (high half) and position (low half).
     private var heap: UnsafeMutablePointer<UInt64>

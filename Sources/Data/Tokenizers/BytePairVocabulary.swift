@@ -19,7 +19,14 @@ final class BytePairVocabulary: Sendable {
     let byteIds: [UInt32]
     /// The id of the token that separates documents, or nil if there is none.
     let endOfText: UInt32?
+    let settings: BytePairSettings
+    /// The search for the tokens that text spells before it is normalized.
+    let plainTokens: AddedTokenSearch
+    /// The search for the tokens that normalized text spells.
+    let normalizedTokens: AddedTokenSearch
 
+    /// The ids by the bytes of their words; empty unless the merges of whole words are ignored.
+    private let wordIds: [[UInt8]: UInt32]
     private let slots: Buffer<PairSlot>
     private let mask: Int
 
@@ -35,19 +42,26 @@ final class BytePairVocabulary: Sendable {
     /// Creates a vocabulary from the spelling of each id and the merges in order of rank.
     ///
     /// - Parameters:
+    ///   - settings: whose special tokens, as well as `endOfText`, no text and no merge gives.
     ///   - files: the names of the files in messages.
     ///   - firstLine: the number of the first merge in messages.
     /// - Throws: `Failure` (bad data) if a byte has no token, the result of a merge is not a token,
     ///   or a merge is repeated.
     init(
-        names: [String], merges: [Merge], endOfText: UInt32?,
+        names: [String], merges: [Merge], endOfText: UInt32?, settings: BytePairSettings,
         files: (vocabulary: String, merges: String), firstLine: Int
     ) throws(Failure) {
         // A name outside the byte alphabet, such as another model's added token, is plain text.
-        let tokens = names.map { ByteAlphabet.bytes(of: $0) ?? Array($0.utf8) }
+        var tokens = names.map { ByteAlphabet.bytes(of: $0) ?? Array($0.utf8) }
+        for token in settings.addedTokens where Int(token.id) >= settings.listedCount ?? .max {
+            tokens[Int(token.id)] = Array(token.content.utf8)
+        }
+        let special = Set(
+            settings.addedTokens.filter(\.isSpecial).map(\.id) + (endOfText.map { [$0] } ?? []))
         var idOf: [[UInt8]: UInt32] = [:]
         idOf.reserveCapacity(tokens.count)
-        for (id, name) in names.enumerated() where UInt32(id) != endOfText {
+        for (id, name) in names.prefix(settings.listedCount ?? .max).enumerated()
+        where !special.contains(UInt32(id)) {
             // A name outside the byte alphabet is a token that no merge produces.
             if let bytes = ByteAlphabet.bytes(of: name) { idOf[bytes] = UInt32(id) }
         }
@@ -70,6 +84,9 @@ final class BytePairVocabulary: Sendable {
         self.merges = merges
         self.byteIds = byteIds
         self.endOfText = endOfText
+        self.settings = settings
+        (plainTokens, normalizedTokens) = Self.searches(for: settings)
+        wordIds = settings.ignoresMerges ? idOf : [:]
         for (rank, merge) in merges.enumerated() {
             let bytes = tokens[Int(merge.left)] + tokens[Int(merge.right)]
             guard let id = idOf[bytes] else {
@@ -95,6 +112,32 @@ final class BytePairVocabulary: Sendable {
     func merged(_ left: UInt32, _ right: UInt32) -> (rank: UInt32, id: UInt32) {
         let slot = slots.base[place(of: left, right)]
         return slot.invertedPair == 0 ? (.max, 0) : (slot.rank, slot.id)
+    }
+
+    /// Returns the id of a word that is a token whatever the merges give, or nil.
+    func wholeWord(_ word: UnsafePointer<UInt8>, count: Int) -> UInt32? {
+        guard settings.ignoresMerges else { return nil }
+        return wordIds[Array(UnsafeBufferPointer(start: word, count: count))]
+    }
+
+    /// Returns the searches for the added tokens of text before and after it is normalized.
+    private static func searches(
+        for settings: BytePairSettings
+    ) -> (plain: AddedTokenSearch, normalized: AddedTokenSearch) {
+        var (plain, normalized) = (AddedTokenSearch(), AddedTokenSearch())
+        let tokens = settings.addedTokens
+        // Of two tokens with one normal form, the library finds the special one.
+        for token in tokens.filter(\.isSpecial) + tokens.filter({ !$0.isSpecial }) {
+            if !token.isNormalized {
+                plain.insert(token.content.utf8, id: token.id, isSpecial: token.isSpecial)
+            } else if settings.composes {
+                let content = CanonicalComposer.composed(token.content)
+                normalized.insert(content, id: token.id, isSpecial: token.isSpecial)
+            } else {
+                normalized.insert(token.content.utf8, id: token.id, isSpecial: token.isSpecial)
+            }
+        }
+        return (plain, normalized)
     }
 
     @inline(__always)

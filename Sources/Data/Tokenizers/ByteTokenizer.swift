@@ -10,7 +10,8 @@ package struct ByteTokenizer: Tokenizer {
 
     /// Bytes are byte pairs that never merge.
     package var huggingFaceForm: String {
-        HuggingFaceTokenizer.text(names: HuggingFaceTokenizer.byteNames, merges: [], endOfText: nil)
+        HuggingFaceTokenizer.text(
+            names: HuggingFaceTokenizer.byteNames, merges: [], settings: BytePairSettings())
     }
 
     package init() {}

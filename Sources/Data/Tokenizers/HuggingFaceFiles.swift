@@ -43,14 +43,15 @@ extension HuggingFaceTokenizer {
     /// - Throws: `Failure` (bad data) if a character is not one.
     func characters() throws(Failure) -> CharacterTokenizer? {
         guard normalizer == nil, postProcessor == nil, truncation == nil, padding == nil,
-            (addedTokens ?? []).isEmpty, let split = preTokenizer?.split,
+            addedTokens.isEmpty, let split = preTokenizer?.json, preTokenizer?.type == "Split",
             split["pattern"] == ["Regex": .string(Self.anyCharacter)],
             split["behavior"] == "Isolated", split["invert"] ?? false == false
         else { return nil }
         var scalars: [UInt32] = []
-        for (text, id) in model.words.sorted(by: { $0.id < $1.id }) {
-            guard let scalar = text.unicodeScalars.first, text.unicodeScalars.count == 1,
-                id == scalars.count, scalar.value > scalars.last ?? 0 || scalars.isEmpty
+        for entry in model.vocabulary.sorted(by: { $0.id < $1.id }) {
+            let text = entry.text.unicodeScalars
+            guard let scalar = text.first, text.count == 1, entry.id == scalars.count,
+                scalar.value > scalars.last ?? 0 || scalars.isEmpty
             else { return nil }
             scalars.append(scalar.value)
         }

@@ -10,6 +10,8 @@ package protocol Tokenizer: Sendable {
     var endOfText: UInt32? { get }
     /// The text of `endOfText` in the vocabulary, such as `<|endoftext|>`.
     var endOfTextName: String? { get }
+    /// The most tokens that a byte of text becomes.
+    var mostTokensPerByte: Int { get }
     /// The content of `tokenizer.json`, which is all that `loadTokenizer(folder:)` needs.
     var savedForm: String { get }
     /// The SHA-256 of `savedForm` in hexadecimal. Equal fingerprints mean equal ids for all text.
@@ -25,6 +27,12 @@ package protocol Tokenizer: Sendable {
     ///
     /// - Parameter source: the name of the text in failures, such as a file's path.
     func makeEncoder(source: String) -> any TokenEncoder
+
+    /// Returns the ids of text in which the name of a special token, such as `<|endoftext|>`, means the
+    /// token.
+    ///
+    /// - Throws: `Failure` (bad data) that names a character without an id.
+    func encodeWithSpecialTokens(_ text: String, source: String) throws(Failure) -> [UInt32]
 
     /// Returns the bytes that an id represents, or nil if it is outside the vocabulary.
     func bytes(of id: UInt32) -> [UInt8]?
@@ -43,9 +51,30 @@ package protocol TokenEncoder {
     mutating func finish(into ids: inout [UInt32]) throws(Failure)
 }
 
+extension TokenEncoder {
+    /// Returns the ids of a whole text.
+    ///
+    /// - Throws: `Failure` (bad data) that names a character without an id.
+    mutating func encodeAll(_ text: String) throws(Failure) -> [UInt32] {
+        var ids: [UInt32] = []
+        var failure: Failure?
+        Array(text.utf8).withUnsafeBytes { bytes in
+            do throws(Failure) { try encode(bytes, into: &ids) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        try finish(into: &ids)
+        return ids
+    }
+}
+
 extension Tokenizer {
     package var endOfTextName: String? { nil }
     package var vocabularyFiles: [HuggingFaceFile] { [] }
+    package var mostTokensPerByte: Int { 1 }
+
+    package func encodeWithSpecialTokens(
+        _ text: String, source: String
+    ) throws(Failure) -> [UInt32] { try encode(text, source: source) }
 
     /// Returns the bytes that the ids represent; the exact inverse of encoding.
     ///
@@ -76,31 +105,6 @@ extension Tokenizer {
         try encoder.encode(bytes, into: &ids)
         try encoder.finish(into: &ids)
         return ids
-    }
-
-    /// Returns the ids of text in which the name of the end-of-text token means the token.
-    ///
-    /// - Throws: `Failure` (bad data) that names a character without an id.
-    package func encodeWithEndOfText(
-        _ text: String, source: String = "the text"
-    ) throws(Failure) -> [UInt32] {
-        guard let name = endOfTextName, let endOfText else {
-            return try encode(text, source: source)
-        }
-        return try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(Failure) in
-            let bytes = UnsafeRawBufferPointer(bytes)
-            var scanner = SeparatorScanner(name.utf8)
-            var ids: [UInt32] = []
-            var start = 0
-            while let end = scanner.end(in: bytes, from: start) {
-                let piece = bytes[start..<end - scanner.separator.count]
-                ids += try encode(UnsafeRawBufferPointer(rebasing: piece), source: source)
-                ids.append(endOfText)
-                start = end
-            }
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
-            return ids + (try encode(rest, source: source))
-        }
     }
 
     /// Returns the ids of text.

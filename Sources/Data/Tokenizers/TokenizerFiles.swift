@@ -54,6 +54,26 @@ package func loadTokenizer(folder: String) throws(Failure) -> any Tokenizer {
             remedy: "make the folder with lockstep tokenize, or name one that has a "
                 + tokenizerFileName)
     }
+    return try readTokenizer(path)
+}
+
+/// Loads the tokenizer of a `tokenizer.json`, or of a folder with one or with the two files of a
+/// vocabulary.
+///
+/// - Throws: `Failure` (missing input, input/output, bad data) if there is no file that can be used.
+package func loadTokenizer(path: String) throws(Failure) -> any Tokenizer {
+    guard FileSystem.exists(path) else {
+        throw .file(
+            .missingInput, path, "does not exist",
+            remedy: "give --tokenizer a \(tokenizerFileName), or a folder with one")
+    }
+    guard FileSystem.isFolder(path) else { return try readTokenizer(path) }
+    let inside = "\(path)/\(tokenizerFileName)"
+    return FileSystem.exists(inside) ? try readTokenizer(inside) : try BytePairTokenizer(folder: path)
+}
+
+/// Reads a file in Lockstep's or Hugging Face's layout.
+private func readTokenizer(_ path: String) throws(Failure) -> any Tokenizer {
     let file: TokenizerFile = try readJSON(path, remedy: tokenizeAgain)
     switch file {
     case .huggingFace(let file): return try file.tokenizer(path: path)

@@ -149,3 +149,45 @@ struct PendingText: ~Copyable {
         offset = 0
     }
 }
+
+/// Text that arrives in pieces and of which a prefix is known to be well-formed UTF-8.
+struct ValidatedText: ~Copyable {
+    var pending = PendingText()
+    /// The number of bytes of `pending` that are known to be well-formed.
+    private(set) var validBytes = 0
+    private let source: String
+
+    /// - Parameter source: the name of the text in failures.
+    init(source: String) { self.source = source }
+
+    /// Checks the bytes that have arrived since the last check.
+    ///
+    /// - Throws: `Failure` (bad data) with the offset of an ill-formed byte.
+    mutating func validate() throws(Failure) {
+        let prefix = UTF8Prefix(of: UnsafeRawBufferPointer(rebasing: pending.bytes[validBytes...]))
+        validBytes += prefix.bytes
+        if prefix.isInvalid { throw invalidUTF8(source, offset: pending.offset + validBytes) }
+    }
+
+    /// Checks all bytes, of which no more will arrive.
+    ///
+    /// - Throws: `Failure` (bad data) with the offset of an ill-formed byte.
+    mutating func finish() throws(Failure) {
+        try validate()
+        guard validBytes == pending.count else {
+            throw invalidUTF8(source, offset: pending.offset + validBytes)
+        }
+    }
+
+    /// Discards the first bytes.
+    mutating func drop(_ consumed: Int) {
+        pending.drop(consumed)
+        validBytes -= consumed
+    }
+
+    /// Prepares for a new text.
+    mutating func restart() {
+        pending.restart()
+        validBytes = 0
+    }
+}

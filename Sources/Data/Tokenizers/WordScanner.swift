@@ -1,17 +1,25 @@
 import Compute
 
-/// A scanner that divides text into the words within which byte pairs merge (Radford et al. 2019,
-/// GPT-2's `encoder.py`).
-///
-/// The pattern is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, and
-/// the first alternative that matches counts. Every byte belongs to exactly one word.
+/// A scanner that divides text into words by a `SplitPattern`.
 struct WordScanner {
+    let pattern: SplitPattern
     private let classes = UnicodeClass.table.base
+
+    init(_ pattern: SplitPattern = .gpt2) { self.pattern = pattern }
 
     /// Returns the end of the word that starts at `start` in well-formed UTF-8, or nil if it
     /// depends on bytes after `end`. If `isFinal`, there are none.
     @inline(__always)
     func wordEnd(_ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool) -> Int? {
+        pattern == .gpt2
+            ? gpt2WordEnd(text, start: start, end: end, isFinal: isFinal)
+            : llama3WordEnd(text, start: start, end: end, isFinal: isFinal)
+    }
+
+    @inline(__always)
+    private func gpt2WordEnd(
+        _ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool
+    ) -> Int? {
         let first = text[start]
         if first == UInt8(ascii: "'") {
             guard isFinal || start + 3 <= end else { return nil }
@@ -26,7 +34,15 @@ struct WordScanner {
         if kind == UnicodeClass.whiteSpace {
             return whiteSpaceEnd(text, start: start, end: end, isFinal: isFinal)
         }
-        var position = runStart + length
+        return runEnd(of: kind, text, start: runStart + length, end: end, isFinal: isFinal)
+    }
+
+    /// Returns the end of the scalars of a class from a position, or nil if more may follow.
+    @inline(__always)
+    func runEnd(
+        of kind: UInt8, _ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool
+    ) -> Int? {
+        var position = start
         while position < end {
             let next = scalar(text, position)
             guard next.kind == kind else { return position }
@@ -69,7 +85,7 @@ struct WordScanner {
 
     /// Returns the class and length of the scalar at a position in well-formed UTF-8.
     @inline(__always)
-    private func scalar(
+    func scalar(
         _ text: UnsafePointer<UInt8>, _ position: Int
     ) -> (kind: UInt8, length: Int) {
         let lead = UInt32(text[position])
@@ -84,7 +100,7 @@ struct WordScanner {
     }
 }
 
-/// The classes of code points that GPT-2's pattern distinguishes.
+/// The classes of code points that the patterns distinguish.
 enum UnicodeClass {
     static let other: UInt8 = 0
     /// `\p{L}`

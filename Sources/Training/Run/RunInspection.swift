@@ -97,7 +97,8 @@ package struct RunInspection {
     /// Generates samples that continue a prompt, in the precision in which the run is trained and
     /// evaluated; `write` receives the bytes as they are generated.
     ///
-    /// A sample ends at the end-of-text token, whose name in a prompt is encoded as the token.
+    /// A sample ends at the end-of-text token. In a prompt, the name of a special token is encoded as the
+    /// token.
     ///
     /// - Throws: `Failure` (missing input) if the run has no tokenizer; (bad data) if the prompt
     ///   has a character that is not in the vocabulary.
@@ -110,7 +111,7 @@ package struct RunInspection {
                 .missingInput, run.path, "has no tokenizer.json, so tokens cannot be decoded",
                 remedy: "copy it from the data folder")
         }
-        var context = try tokenizer.encodeWithEndOfText(prompt, source: "--prompt")
+        var context = try tokenizer.encodeWithSpecialTokens(prompt, source: "--prompt")
         if context.isEmpty { context = [Self.firstToken(tokenizer)] }
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let parameters = Parameters(parameters, precision: recipe.training.precision)

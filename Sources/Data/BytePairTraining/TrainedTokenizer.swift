@@ -1,0 +1,30 @@
+import Support
+
+/// Returns byte pairs that are learned from the train split of the texts.
+///
+/// Documents and the separators between them are kept apart, as when the text is encoded.
+///
+/// - Parameter trainUnits: the number of characters in the train split.
+/// - Throws: `Failure` (input/output) if a text can no longer be read; (bad data) if it has changed.
+func trainedTokenizer(
+    _ training: BytePairTraining, options: TokenizeOptions, survey: TextSurvey, trainUnits: Int,
+    progress: (TokenizeProgress) -> Void
+) throws(Failure) -> BytePairTokenizer {
+    let counter = WordCounter(pattern: training.pattern, threads: training.threads)
+    var pass = EncodingPass(
+        counting: counter, options: options, survey: survey, trainUnits: trainUnits,
+        endOfText: UInt32(training.vocabularySize - 1))
+    try pass.encodeAll(progress)
+    var trainer = try BytePairTrainer(words: counter.total())
+    let bytes = 256
+    let merges = training.vocabularySize - 1 - bytes
+    var done = 0
+    trainer.merge(until: training.vocabularySize - 1) { tokens in
+        done = tokens - bytes
+        progress(TokenizeProgress(phase: .merging, done: done, total: merges))
+    }
+    if done < merges {
+        progress(TokenizeProgress(phase: .merging, done: merges, total: merges))
+    }
+    return try trainer.tokenizer(pattern: training.pattern)
+}
