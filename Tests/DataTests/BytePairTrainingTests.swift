@@ -65,7 +65,9 @@ import Testing
     @Test("the number of threads never changes the result")
     func threadsNeverChangeTheResult() throws {
         // Long enough for several pieces per thread, with and without letters at their borders.
-        let text = String(repeating: learned.text, count: 60) + String(repeating: "1 2\n", count: 90_000)
+        let text =
+            String(repeating: learned.text, count: 60)
+            + String(repeating: "1 2\n", count: 90_000)
         let one = try merges([text], size: 400).tokenizer.fingerprint
         for threads in [2, 5] {
             #expect(try merges([text], size: 400, threads: threads).tokenizer.fingerprint == one)

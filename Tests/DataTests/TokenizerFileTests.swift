@@ -134,7 +134,7 @@ private indirect enum JSON: Decodable, Equatable {
             (
                 "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"pre_tokenizer\":"
                     + "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}}",
-["a pre_tokenizer with a prefix space", "not supported"]
+                ["a pre_tokenizer with a prefix space", "not supported"]
             ),
         ]
         for (text, parts) in bad {

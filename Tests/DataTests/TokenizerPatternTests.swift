@@ -147,13 +147,16 @@ import Testing
         let template = try #require(file["pre_tokenizer"] as? [String: Any])
         var inverted = try #require((template["pretokenizers"] as? [[String: Any]])?.first)
         inverted["invert"] = true
+        let long = String(repeating: "a", count: 1025)
         let bad: [(Data, String)] = [
-            (try changed(file, "added_tokens", to: token(0, "id", 7)), "the id 7, but its place is"),
+            (
+                try changed(file, "added_tokens", to: token(0, "id", 7)),
+                "the id 7, but its place is"
+            ),
             (try changed(file, "added_tokens", to: added + [added[0]]), "twice"),
             (try changed(file, "added_tokens", to: token(3, "content", "")), "of 0 bytes"),
             (
-                try changed(
-                    file, "added_tokens", to: token(3, "content", String(repeating: "a", count: 1025))),
+                try changed(file, "added_tokens", to: token(3, "content", long)),
                 "of 1025 bytes"
             ),
             (try changed(file, "added_tokens", to: token(3, "rstrip", true)), "rstrip = true"),

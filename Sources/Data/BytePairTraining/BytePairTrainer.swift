@@ -130,7 +130,8 @@ struct BytePairTrainer: ~Copyable {
 
     /// Merges a pair at a place, unless it is no longer there.
     @inline(__always)
-    private mutating func replace(_ left: UInt32, _ right: UInt32, at place: Int, by merged: UInt32) {
+    private mutating func replace(_ left: UInt32, _ right: UInt32, at place: Int, by merged: UInt32)
+    {
         guard tokens.base[place] == left, next.base[place] != Self.none else { return }
         let absorbed = Int(next.base[place])
         guard tokens.base[absorbed] == right else { return }

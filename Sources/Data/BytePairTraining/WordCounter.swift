@@ -113,8 +113,8 @@ final class WordCounter: TokenEncoder {
         var isAfterLetter = true
         while position > range.lowerBound {
             let next = position
-            repeat { position -= 1 } while position > range.lowerBound
-                && text[position] & 0xC0 == 0x80
+            position -= 1
+            while position > range.lowerBound, text[position] & 0xC0 == 0x80 { position -= 1 }
             let isLetter = scalarIsLetter(text, position, end: range.upperBound)
             if isLetter, !isAfterLetter, next < range.upperBound { return next }
             isAfterLetter = isLetter

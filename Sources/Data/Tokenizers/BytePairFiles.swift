@@ -74,7 +74,8 @@ extension BytePairFiles {
             if hasHeader { lines.removeFirst() }
             while lines.last?.isEmpty ?? false { lines.removeLast() }
             self.init(
-                vocabulary: vocabulary.entries, merges: lines.map { Self.parts(of: $0) }, names: paths,
+                vocabulary: vocabulary.entries, merges: lines.map { Self.parts(of: $0) },
+                names: paths,
                 firstLine: hasHeader ? 2 : 1)
             return
         }

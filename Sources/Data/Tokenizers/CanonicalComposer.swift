@@ -37,7 +37,8 @@ struct CanonicalComposer {
             }
             if last > position {
                 flush(into: &output)
-                output.append(UnsafeRawBufferPointer(start: text + position, count: last - position))
+                output.append(
+                    UnsafeRawBufferPointer(start: text + position, count: last - position))
                 position = last
             }
             guard case .scalar(let scalar, let length) = utf8Scalar(text, at: position, end: count)

@@ -155,7 +155,8 @@ extension HuggingFaceTokenizer {
                     "gives the added token \(quoted) the id \(token.id), but its place is \(expected)",
                     remedy: useOwnFile)
             }
-            if listed != nil, let spelled = ByteAlphabet.bytes(of: token.content), spelled != bytes {
+            if listed != nil, let spelled = ByteAlphabet.bytes(of: token.content), spelled != bytes
+            {
                 throw .badData(
                     path, "has the added token \(quoted), which also spells other bytes",
                     remedy: "remove it from added_tokens in a copy of the file")

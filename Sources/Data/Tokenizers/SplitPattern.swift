@@ -29,9 +29,9 @@ package enum SplitPattern: String, Sendable, CaseIterable {
 
     init?(regularExpression: String) {
         let utf8 = Array(regularExpression.utf8)
-        guard let pattern = Self.allCases.first(where: { $0.regularExpression.utf8.elementsEqual(utf8) })
-        else { return nil }
-        self = pattern
+        let known = Self.allCases.first { $0.regularExpression.utf8.elementsEqual(utf8) }
+        guard let known else { return nil }
+        self = known
     }
 
     /// Returns the pattern of Llama 3 with another alternative for numbers.

@@ -69,7 +69,8 @@ package func loadTokenizer(path: String) throws(Failure) -> any Tokenizer {
     }
     guard FileSystem.isFolder(path) else { return try readTokenizer(path) }
     let inside = "\(path)/\(tokenizerFileName)"
-    return FileSystem.exists(inside) ? try readTokenizer(inside) : try BytePairTokenizer(folder: path)
+    guard FileSystem.exists(inside) else { return try BytePairTokenizer(folder: path) }
+    return try readTokenizer(inside)
 }
 
 /// Reads a file in Lockstep's or Hugging Face's layout.

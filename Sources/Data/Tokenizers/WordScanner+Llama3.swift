@@ -23,7 +23,8 @@ extension WordScanner {
         let second = scalar(text, afterFirst)
         if second.kind == UnicodeClass.letter, !isLineBreak(text[start]) {
             return runEnd(
-                of: second.kind, text, start: afterFirst + second.length, end: end, isFinal: isFinal)
+                of: second.kind, text, start: afterFirst + second.length, end: end, isFinal: isFinal
+            )
         }
         if kind == UnicodeClass.other {
             return symbolsEnd(text, start: afterFirst, end: end, isFinal: isFinal)
