@@ -145,6 +145,7 @@ package struct TrainingSession {
                 "started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
         if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
+        if let warning = trainer.plan.typicalRateWarning { job.warn(warning) }
         if let notice = trainer.copyNotice {
             job.announce("checkpoints are written between steps, because \(notice)")
         }
