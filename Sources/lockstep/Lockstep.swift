@@ -23,7 +23,8 @@ struct Lockstep: ParsableCommand {
             FindLRCommand.self, CoordinatesCommand.self, BranchCommand.self, SweepCommand.self,
             AnalyzeCommand.self,
             LandscapeCommand.self,
-            RegimesCommand.self, ReportCommand.self, PlanCommand.self, DoctorCommand.self,
+            RegimesCommand.self, WatchCommand.self, ReportCommand.self, PlanCommand.self,
+            DoctorCommand.self,
             BenchCommand.self,
         ])
 

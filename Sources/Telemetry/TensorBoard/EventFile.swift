@@ -74,7 +74,7 @@ package final class EventFile {
     /// TensorBoard reads them, even if the clock was set back.
     private func newName() throws(Failure) -> String {
         let newest = try FileSystem.names(in: folder).compactMap(Self.seconds(inName:)).max() ?? 0
-        let seconds = max(Int(Self.now), newest + 1)
+        let seconds = max(Int(WallClock.seconds), newest + 1)
         // TensorBoard expects ten digits.
         let digits = String(seconds)
         let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
@@ -91,13 +91,6 @@ package final class EventFile {
     }
 
     private static func record(step: Int, _ content: TensorBoardEvent.Content) -> [UInt8] {
-        TensorBoardEvent(time: now, step: step, content: content).record
-    }
-
-    /// The seconds since 1970.
-    private static var now: Double {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+        TensorBoardEvent(time: WallClock.seconds, step: step, content: content).record
     }
 }

@@ -17,6 +17,6 @@ enum MaskedCRC32C {
 
     /// The remainder of each byte after division by Castagnoli's polynomial, bits reversed.
     private static let table: [UInt32] = (0..<256).map { byte in
-        (0..<8).reduce(UInt32(byte)) { rest, _ in rest & 1 == 1 ? rest >> 1 ^ 0x82f6_3b78 : rest >> 1 }
+        (0..<8).reduce(UInt32(byte)) { rest, _ in rest >> 1 ^ (rest & 1 == 1 ? 0x82f6_3b78 : 0) }
     }
 }
