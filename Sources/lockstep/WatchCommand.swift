@@ -45,14 +45,14 @@ struct WatchCommand: OneProcessCommand {
             try watch.update(at: time)
             let size = StandardOutput.terminalSize
             let style = TerminalStyle(environment: environment, terminalWidth: size?.columns)
-            let lines = WatchView(
-                watch, at: time, style: style, resumption: resumption(of: "train", in: folder)
-            ).lines
+            let view = WatchView(
+                watch, at: time, style: style, resumption: resumption(of: "train", in: folder))
             guard redraws else {
-                for line in lines { try StandardOutput.write(line: line) }
+                try StandardOutput.write(Array(view.lines.map { $0 + "\n" }.joined().utf8))
                 return
             }
-            let text = screen.show(lines, columns: style.width, rows: size?.rows ?? .max)
+            let text = screen.show(
+                view.fittingLines, columns: style.width, rows: size?.rows ?? .max)
             guard try StandardOutput.write(Array(text.utf8)) else { return }
             if watch.status == .finished { return }
             usleep(useconds_t(every * 1e6))

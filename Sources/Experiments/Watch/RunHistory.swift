@@ -33,6 +33,9 @@ package struct RunHistory: Sendable {
 
     package init() {}
 
+    /// The number of points of the whole run.
+    package var pointCount: Int { points.count }
+
     /// The step of the last line; 0 if there is none.
     package var lastStep: Int {
         max(recent.last?.step ?? 0, evaluations.last?.step ?? 0)

@@ -27,16 +27,17 @@ package struct WatchView: Sendable {
         secondsLeft = watch.secondsLeft(at: time)
     }
 
-    /// The lines, none of which is wider than the terminal.
-    package var lines: [String] {
+    /// The lines, cut off at the width of the terminal.
+    package var fittingLines: [String] {
         // The last column stays free, because some terminals wrap when it is written.
         let width = max(1, style.width - 1)
-        return allLines.map { line in
+        return lines.map { line in
             line.count <= width ? line : line.prefix(max(0, width - 3)) + "..."
         }
     }
 
-    private var allLines: [String] {
+    /// The lines, of which those with sentences may be wider than the terminal.
+    package var lines: [String] {
         let header = "\(watch.run.path)  \(stateText)"
         guard watch.status != .missing else { return [header] }
         guard let last = history.recent.last else {

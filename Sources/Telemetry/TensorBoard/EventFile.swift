@@ -54,6 +54,14 @@ package final class EventFile {
         waiting.removeAll(keepingCapacity: waiting.count < Self.usualBytes)
     }
 
+    /// Waits until all events are on the disk.
+    ///
+    /// - Throws: `.inputOutput`.
+    package func synchronize() throws(Failure) {
+        try writeWaitingRecords()
+        try file?.synchronize()
+    }
+
     /// More bytes than the event of a step has.
     private static let usualBytes = 1 << 12
 
@@ -67,6 +75,7 @@ package final class EventFile {
             FileSystem.removeIfPossible(path)
             throw error
         }
+        try FileSystem.synchronizeFolder(folder)
         return file
     }
 

@@ -1,15 +1,15 @@
 /// The checksum of TFRecord files: CRC-32C (RFC 3720, appendix B.4), masked.
 ///
 /// The mask keeps the checksum of data that contain checksums meaningful.
-enum MaskedCRC32C {
+package enum MaskedCRC32C {
     /// Returns the masked checksum of some bytes.
-    static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
+    package static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
         let sum = unmasked(bytes)
         return (sum >> 15 | sum << 17) &+ 0xa282_ead8
     }
 
     /// Returns the CRC-32C of some bytes.
-    static func unmasked(_ bytes: some Sequence<UInt8>) -> UInt32 {
+    package static func unmasked(_ bytes: some Sequence<UInt8>) -> UInt32 {
         var sum = ~UInt32(0)
         for byte in bytes { sum = table[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] ^ sum >> 8 }
         return ~sum

@@ -156,7 +156,10 @@ final class MetricsWriter {
     /// - Returns: the failure because of which lines wait in memory; nil if all are on the disk.
     /// - Throws: `.inputOutput` if the disk may have lost lines that were written.
     func synchronize() throws(Failure) -> Failure? {
-        try RankActivity.during(.writingMetrics) { () throws(Failure) in try log?.synchronize() }
+        tensorBoard?.synchronize()
+        return try RankActivity.during(.writingMetrics) { () throws(Failure) in
+            try log?.synchronize()
+        }
     }
 
     private static func details(_ scale: NoiseScale?) -> [String] {

@@ -32,6 +32,8 @@ package struct RunStatusReader: Sendable {
     private var known: (file: FileStatus, steps: Int)?
     /// Whether a process of this machine was seen with the run's lock.
     private var sawLock = false
+    /// The log after the process had gone; nil while it has the lock.
+    private var lastLog: FileStatus?
 
     /// The seconds without a new line after which a run without a visible lock is over: if the
     /// process could run on another machine, and otherwise.
@@ -60,16 +62,22 @@ package struct RunStatusReader: Sendable {
         if lastStep == known?.steps, checkpoints.contains(lastStep) { return .finished }
         let lock = "\(run.path)/lock"
         if FileSystem.isLocked(lock) {
-            sawLock = true
+            (sawLock, lastLog) = (true, nil)
             return .training
         }
         // The process may run where its lock cannot be seen, so new lines are signs of life.
+        let log = FileStatus(run.metrics) ?? file
+        if sawLock {
+            // A line after the end is that of a process that resumed the run elsewhere.
+            if let lastLog, lastLog != log { sawLock = false }
+            lastLog = log
+        }
         let isHere = sawLock || FileSystem.isLocal(run.path)
         let silence =
             isHere
             ? max(Self.silenceHere, Self.stepsHere * stepSeconds)
             : max(Self.silenceElsewhere, Self.stepsElsewhere * stepSeconds)
-        if (FileStatus(run.metrics) ?? file).age < (sawLock ? 0 : silence) { return .training }
+        if !sawLock, log.age < silence { return .training }
         return checkpoints.contains(lastStep) && lastStep > 0
             ? .stopped(step: lastStep) : .dead(step: lastStep, checkpoint: checkpoints.first)
     }

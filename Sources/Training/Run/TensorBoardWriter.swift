@@ -28,6 +28,11 @@ final class TensorBoardWriter {
         attempt { (file) throws(Failure) in try file.append(values, step: step) }
     }
 
+    /// Brings the file to the disk.
+    func synchronize() {
+        attempt { (file) throws(Failure) in try file.synchronize() }
+    }
+
     /// Writes to the file; warns of the first failure, and of the end of the failures.
     private func attempt(_ write: (EventFile) throws(Failure) -> Void) {
         do throws(Failure) {
