@@ -18,6 +18,8 @@ package struct ReadHistogram: Equatable {
     package var sumOfSquares = 0.0
     package var limits: [Double] = []
     package var counts: [Double] = []
+
+    package init() {}
 }
 
 /// A reader of TensorBoard event files that shares no code with the writer. It follows the formats

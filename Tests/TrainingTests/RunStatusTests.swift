@@ -56,10 +56,10 @@ import Training
         #expect(try status(5) == .stopped(step: 5))
         #expect(try status(7) == .dead(step: 7, checkpoint: 5))
         #expect(try status(10) == .dead(step: 10, checkpoint: 5))
-        let lock = try #require(try FileLock(ifFree: "\(run.path)/lock"))
+        let lock = try RunLock(run)
         #expect(try status(7) == .training)
         #expect(try status(5) == .training)
-        extendLifetime(lock)
+        withExtendedLifetime(lock) {}
     }
 
     @Test("a run without a checkpoint is dead")
@@ -75,9 +75,9 @@ import Training
         var reader = RunStatusReader(run)
         func status() throws -> RunStatus { try reader.status(lastStep: 7, stepSeconds: 0.1) }
         do {
-            let lock = try #require(try FileLock(ifFree: "\(run.path)/lock"))
+            let lock = try RunLock(run)
             #expect(try status() == .training)
-            extendLifetime(lock)
+            withExtendedLifetime(lock) {}
         }
         #expect(try status() == .dead(step: 7, checkpoint: 5))
         #expect(try status() == .dead(step: 7, checkpoint: 5))
@@ -97,7 +97,4 @@ import Training
         for step in [0, 5, 7, 10] { _ = try status(step) }
         #expect(try folder.names() == before && before.map(date) == dates)
     }
-
-    /// A lock is not copyable, so it cannot be passed to `withExtendedLifetime`.
-    private func extendLifetime(_ lock: borrowing FileLock) {}
 }
