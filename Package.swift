@@ -185,8 +185,8 @@ let package = Package(
         tests(
             "Experiments",
             [
-                "Experiments", "Training", "Model", "Recipes", "Report", "Compute", "Statistics",
-                "Support", "TestSupport",
+                "Experiments", "Training", "Model", "Telemetry", "Recipes", "Report", "Compute",
+                "Statistics", "Support", "TestSupport",
             ]),
         .testTarget(
             name: "FuzzingTests",

@@ -99,6 +99,10 @@ private struct Reduction {
         Reduction(
             in: "StopAndResume", "sleep 5",
             "until [ -s runs/stopped/metrics.jsonl ]; do sleep 0.05; done"),
+        Reduction(
+            in: "WatchARun",
+            "model.width=16 --set model.context_length=8 --set training.steps=20",
+            "model.width=128 --set training.steps=300"),
         Reduction(in: "StopAndResume", "training.steps=2000", "training.steps=320"),
         Reduction(in: "BranchARun", "checkpoint.every=250", "checkpoint.every=5"),
         Reduction(in: "BranchARun", "--checkpoints 250,500,1000", "--checkpoints 5,15"),

@@ -10,6 +10,7 @@ package struct Recipe: Sendable, Equatable {
     package var reduction = ReductionConfiguration()
     package var evaluation = EvaluationConfiguration()
     package var checkpoint = CheckpointConfiguration()
+    package var telemetry = TelemetryConfiguration()
 
     package init() {}
 
@@ -100,6 +101,7 @@ package struct Recipe: Sendable, Equatable {
         try reduction.validate()
         try evaluation.validate()
         try checkpoint.validate()
+        try telemetry.validate()
         try require(
             training.precision == .fp32 || model.headWidth.isMultiple(of: 2),
             or: .key(

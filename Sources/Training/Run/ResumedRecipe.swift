@@ -3,8 +3,8 @@ import Support
 
 /// The recipe of a run that is resumed, with changes that affect only the remaining steps.
 ///
-/// A resume may change the number of steps, the evaluations, the checkpoints, and the schedule of
-/// the remaining steps. It refuses a change that would affect earlier steps.
+/// A resume may change the number of steps, the evaluations, the checkpoints, the telemetry, and the
+/// schedule of the remaining steps. It refuses a change that would affect earlier steps.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
@@ -99,6 +99,7 @@ extension Recipe {
         recipe.training.recompute = defaults.training.recompute
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
+        recipe.telemetry = defaults.telemetry
         recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
         recipe.reduction.balance = defaults.reduction.balance
         recipe.optimizer.sharded = defaults.optimizer.sharded
