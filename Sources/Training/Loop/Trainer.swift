@@ -102,9 +102,14 @@ package final class Trainer {
     /// Resumes from the newest whole checkpoint, and returns its step, or nil if none was ever
     /// written and the run starts again. Collective: every rank must call this.
     ///
-    /// - Parameter initial: the trained model to start from if no checkpoint was written, on rank 0;
-    ///   nil for new parameters.
-    package func resume(orStartFrom initial: InitialModel? = nil) throws(Failure) -> Int? {
+    /// - Parameters:
+    ///   - initial: the trained model to start from if no checkpoint was written, on rank 0; nil for
+    ///     new parameters.
+    ///   - savesStart: whether a run that starts again from that model writes a checkpoint before its
+    ///     first step, the same on all ranks.
+    package func resume(
+        orStartFrom initial: InitialModel? = nil, savesStart: Bool = false
+    ) throws(Failure) -> Int? {
         let isLoaded = try checkpoints.load(into: state)
         if !isLoaded { try runner.initialize(from: initial) }
         try checkpoints.compareParameters(of: state)
@@ -128,7 +133,11 @@ package final class Trainer {
             let loss = try communicator.broadcast([found?.loss ?? 0])[0]
             checkpoints.best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
         }
-        return isLoaded ? state.step : nil
+        guard !isLoaded else { return state.step }
+        if savesStart, try communicator.isTrueOnAnyRank(initial != nil) {
+            try checkpoints.save(state, isRequired: true, best: nil)
+        }
+        return nil
     }
 
     /// Trains to the last step, or to the first good state after a stop was requested.

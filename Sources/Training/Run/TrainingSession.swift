@@ -69,7 +69,7 @@ package struct TrainingSession {
         try announce(trainer, input.data, memory, start: start?.flatMap(\.self) ?? "")
         defer { withExtendedLifetime(lock) {} }
         if resumes {
-            let step = try trainer.resume(orStartFrom: initial)
+            let step = try trainer.resume(orStartFrom: initial, savesStart: true)
             try communicator.onFirstRank { () throws(Failure) in
                 try run.replaceRecipe(with: input.plan.recipe)
             }
