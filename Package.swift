@@ -191,7 +191,8 @@ let package = Package(
         .testTarget(
             name: "FuzzingTests",
             dependencies: [
-                "Checkpoints", "Data", "Recipes", "Sweeps", "Compute", "Support", "TestSupport",
+                "Checkpoints", "Data", "Model", "Recipes", "Sweeps", "Compute", "Support",
+                "TestSupport",
             ], path: "Tests/Fuzzing", exclude: ["Fuzzing.swift", "Seeds", "run"],
             swiftSettings: swiftSettings),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),

@@ -15,6 +15,8 @@ struct TrainCommand: ParsableCommand {
               launch/mpirun --ranks 4 -- lockstep train recipe.toml --data data/book \\
                   --out runs/wide --set training.global_batch=64
               launch/mpirun -- lockstep train --resume --out runs/book
+              launch/mpirun -- lockstep train recipe.toml --data data/letters \\
+                  --out runs/letters --init-from runs/book
               lockstep train --keys
               lockstep train --fields
               lockstep train --schema
@@ -23,6 +25,11 @@ struct TrainCommand: ParsableCommand {
             checkpoints/ and, with telemetry.tensorboard, tensorboard/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
             launch/mpirun makes the run write a checkpoint at the end of the step and
             exit with 75. The number of ranks and threads never changes the result.
+
+            --init-from starts from the parameters of a run, or of a folder with
+            config.json and model.safetensors, as Hugging Face's Transformers writes for
+            GPT-2. Unset keys of [model] are then the model's. The steps, the schedule and
+            the optimizer's moments begin anew.
             """)
 
     @Argument(
@@ -37,6 +44,8 @@ struct TrainCommand: ParsableCommand {
     var out: String?
 
     @OptionGroup var overrides: OverridesOption
+
+    @OptionGroup var initialModel: InitialModelOptions
 
     @Flag(help: "Resume the run in --out from its newest checkpoint.")
     var resume = false
@@ -77,11 +86,12 @@ struct TrainCommand: ParsableCommand {
         guard let out else {
             throw Failure.missing("--out", remedy: "name the run's folder")
         }
+        let initial = try initialModel.request()
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = TrainingSession(
                 recipePath: recipe, dataPath: data, runPath: out, overrides: overrides.set,
-                resumes: resume, tracePath: trace, in: job)
+                resumes: resume, initialModel: initial, tracePath: trace, in: job)
             switch try session.train() {
             case .finished(let evaluation, let best):
                 let loss = Format.fixed(evaluation.loss, decimals: 4)

@@ -19,7 +19,14 @@ extension CommandLineTests {
             ("train --data DATA --out NEW", "<recipe>"),
             ("train RECIPE --data DATA --out NEW --set steps", "--set steps"),
             ("train RECIPE --data DATA --out NEW --threads-per-rank 0", "--threads-per-rank 0"),
+            ("train RECIPE --data DATA --out NEW --init-checkpoint best", "--init-checkpoint"),
+            (
+                "train RECIPE --data DATA --out NEW --init-from NEW --init-checkpoint last",
+                "--init-checkpoint last"
+            ),
             ("evaluate NEW --checkpoint latest", "--checkpoint latest"),
+            ("export NEW", "--to"),
+            ("export NEW --to x --checkpoint latest", "--checkpoint latest"),
             ("sample", "<run>"),
             ("sample NEW --tokens 0", "--tokens 0"),
             ("sample NEW --samples none", "--samples none"),
@@ -31,6 +38,7 @@ extension CommandLineTests {
             ("find-lr RECIPE --data DATA --steps 3", "--steps 3"),
             ("find-lr RECIPE --data DATA --probe-steps 1", "--probe-steps 1"),
             ("find-lr RECIPE --data DATA --write same --out same", "--write same"),
+            ("find-lr RECIPE --data DATA --start NEW --init-from NEW", "--init-from"),
             ("coordinates RECIPE --data DATA", "--out"),
             ("coordinates RECIPE --data DATA --out NEW --steps 0", "--steps 0"),
             ("coordinates RECIPE --data DATA --out NEW --widths 3", "--widths 3"),

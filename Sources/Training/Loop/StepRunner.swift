@@ -152,9 +152,14 @@ package final class StepRunner {
 
     /// Initializes the parameters on rank 0 and sends them to the other ranks. Collective: every
     /// rank must call this.
-    package func initialize() throws(Failure) {
-        if communicator.rank == 0 {
+    ///
+    /// - Parameter initial: the trained model to start from, on rank 0; nil for new parameters.
+    /// - Throws: `Failure`, the same on all ranks, if that model cannot be read.
+    package func initialize(from initial: InitialModel? = nil) throws(Failure) {
+        try communicator.agree { () throws(Failure) in
+            guard communicator.rank == 0 else { return }
             model.layout.initialize(state.parameters.values, seed: plan.recipe.training.seed)
+            try initial?.load(into: state.parameters.values, model.layout)
         }
         try state.sendParameters()
         state.average?.add(state.parameters, step: 1, engine: engine)

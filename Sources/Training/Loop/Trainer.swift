@@ -92,19 +92,33 @@ package final class Trainer {
             telemetryBytes: telemetry?.bytes ?? 0)
     }
 
-    /// Starts a new run with new parameters, which rank 0 initializes. Collective: every rank must
-    /// call this.
-    package func start() throws(Failure) {
-        try runner.initialize()
+    /// Starts a new run, whose parameters rank 0 initializes. Collective: every rank must call this.
+    ///
+    /// - Parameters:
+    ///   - initial: the trained model to start from, on rank 0; nil for new parameters.
+    ///   - savesStart: whether a checkpoint is written before the first step, the same on all ranks.
+    package func start(
+        from initial: InitialModel? = nil, savesStart: Bool = false
+    ) throws(Failure) {
+        try runner.initialize(from: initial)
         try checkpoints.compareParameters(of: state)
         try communicator.agree { () throws(Failure) in try metrics.create() }
+        if savesStart { try checkpoints.save(state, isRequired: true, best: nil) }
     }
 
-    /// Resumes from the newest whole checkpoint, or from the start if none was ever written;
-    /// returns the step. Collective: every rank must call this.
-    package func resume() throws(Failure) -> Int {
+    /// Resumes from the newest whole checkpoint, and returns its step, or nil if none was ever
+    /// written and the run starts again. Collective: every rank must call this.
+    ///
+    /// - Parameters:
+    ///   - initial: the trained model to start from if no checkpoint was written, on rank 0; nil for
+    ///     new parameters.
+    ///   - savesStart: whether a run that starts again from that model writes a checkpoint before its
+    ///     first step, the same on all ranks.
+    package func resume(
+        orStartFrom initial: InitialModel? = nil, savesStart: Bool = false
+    ) throws(Failure) -> Int? {
         let isLoaded = try checkpoints.load(into: state)
-        if !isLoaded { try runner.initialize() }
+        if !isLoaded { try runner.initialize(from: initial) }
         try checkpoints.compareParameters(of: state)
         let steps = plan.recipe.training.steps
         try communicator.agree { () throws(Failure) in
@@ -115,7 +129,7 @@ package final class Trainer {
                 remedy: "resume with \(state.step) or more")
         }
         // A run that starts over also repeats the evaluation before its first step.
-        let last = isLoaded ? state.step : -1
+        let last = isLoaded && state.step > 0 ? state.step : -1
         let found = try communicator.agree { () throws(Failure) in
             try metrics.resume(
                 after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
@@ -126,7 +140,11 @@ package final class Trainer {
             let loss = try communicator.broadcast([found?.loss ?? 0])[0]
             checkpoints.best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
         }
-        return state.step
+        guard !isLoaded else { return state.step }
+        if savesStart, try communicator.isTrueOnAnyRank(initial != nil) {
+            try checkpoints.save(state, isRequired: true, best: nil)
+        }
+        return nil
     }
 
     /// Trains to the last step, or to the first good state after a stop was requested.

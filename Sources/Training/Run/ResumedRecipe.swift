@@ -52,8 +52,11 @@ struct ResumedRecipe {
     func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
         let wanted: Recipe
         if let path {
-            wanted = try Recipe(toml: try readText(path), name: path, overrides: overrides)
-                .fillingUnsetKeys(from: original)
+            // A recipe for a trained model may lack its shape.
+            let model = try run.readInitialModel() == nil ? nil : original.model
+            wanted = try Recipe(
+                toml: try readText(path), name: path, overrides: overrides, model: model
+            ).fillingUnsetKeys(from: original)
         } else {
             wanted = try Recipe(
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
