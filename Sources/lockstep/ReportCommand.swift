@@ -89,12 +89,18 @@ struct ReportCommand: OneProcessCommand {
         let vega = try VegaLibrary.script()
         var pages = FollowedRuns(paths.map { RunFolder($0) })
         var isAnnounced = false
+        var isWaiting = false
         while true {
             let start = MonotonicClock.nanoseconds
             if let page = try pages.nextPage(reloadingAfter: interval) {
                 try AtomicFile.write(page.html(vega: vega), to: path)
                 if !isAnnounced { try StandardOutput.write(line: "the report is \(path)") }
                 isAnnounced = true
+            } else if !isWaiting {
+                StandardError.shared.write(
+                    line: "lockstep: waiting for the first step of \(paths.joined(separator: ", "))"
+                )
+                isWaiting = true
             }
             if pages.areOver { return }
             // A page about a long run takes long to write.

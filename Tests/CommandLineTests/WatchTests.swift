@@ -67,11 +67,11 @@ extension CommandLineTests {
                 "script", ["-qec", command, text],
                 environment: ["LANG": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh"])
             func screen() throws -> String {
-                String(decoding: try Data(contentsOf: URL(filePath: text)), as: UTF8.self)
+                guard bench.exists("screen.txt") else { return "" }
+                return String(decoding: try bench.bytes(of: "screen.txt"), as: UTF8.self)
             }
             try watching.wait(until: {
-                FileManager.default.fileExists(atPath: text)
-                    && (try screen().contains("waiting for it to start"))
+                try screen().contains("waiting for it to start")
             })
             try bench.train()
             #expect(watching.waitUntilExit() == 0)
@@ -96,10 +96,11 @@ extension CommandLineTests {
             let page = bench.path("run/report.html")
             let refresh = "<meta http-equiv=\"refresh\" content=\"1\">"
             func content() throws -> String {
-                String(decoding: try Data(contentsOf: URL(filePath: page)), as: UTF8.self)
+                guard bench.exists("run/report.html") else { return "" }
+                return String(decoding: try bench.bytes(of: "run/report.html"), as: UTF8.self)
             }
             try following.wait(until: {
-                FileManager.default.fileExists(atPath: page) && (try content().contains(refresh))
+                try content().contains(refresh)
             })
             #expect(training.waitUntilExit() == 0)
             let (status, output) = try following.finish()

@@ -115,6 +115,27 @@ import Training
         #expect(lines.last == "warning      step 4: not a number: a; b")
     }
 
+    @Test("a log from somebody else neither controls the terminal nor ends the command")
+    func hostileLog() throws {
+        try write(
+            steps: 100,
+            """
+            {"step":-9223372036854775808,"loss":1}
+            {"step":1,"loss":1e308,"learning_rate":-1e308,"step_seconds":1e308,\
+            "tokens_per_second":1e308,"slowest_rank":1e300,"slowest_rank_share":1e300,\
+            "slowest_rank_slowdown":-1e300,"noise_scale":1e300}
+            {"step":2,"loss":-1e308,"learning_rate":1e308,"step_seconds":-1,"slowest_rank":null}
+            {"step":9223372036854775807,"validation_loss":-1e308}
+            {"step":3,"diagnosis":"loss spike","cause":"\\u001b[2J\\n\\u0007","remedy":"b"}
+
+            """)
+        let lines = try lines()
+        #expect(lines.count > 5)
+        #expect(
+            !lines.joined().unicodeScalars.contains { $0.properties.generalCategory == .control })
+        #expect(lines.last?.contains("[2J") == true)
+    }
+
     @Test("lines fit on any terminal", arguments: [1, 5, 20, 40, 62, 63, 64, 80, 200])
     func widths(width: Int) throws {
         try write(

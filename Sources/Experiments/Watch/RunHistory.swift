@@ -65,7 +65,7 @@ package struct RunHistory: Sendable {
 
     /// Adds a line of the log.
     package mutating func add(_ record: MetricsRecord) {
-        guard let step = record.step else { return }
+        guard let step = record.step, step >= 0 else { return }
         if let diagnosis = Diagnosis(record) {
             diagnoses.append(diagnosis)
         } else if record.fields["validation_loss"] != nil {

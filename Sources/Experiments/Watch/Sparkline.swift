@@ -27,7 +27,7 @@ enum Sparkline {
         return String(
             heights.map { height in
                 guard height.isFinite else { return " " }
-                let share = range > 0 ? (height - lowest) / range : 0.5
+                let share = range > 0 && range.isFinite ? (height - lowest) / range : 0.5
                 return levels[min(levels.count - 1, Int(share * Double(levels.count)))]
             })
     }

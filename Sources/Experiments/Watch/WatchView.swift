@@ -37,7 +37,19 @@ package struct WatchView: Sendable {
     }
 
     /// The lines, of which those with sentences may be wider than the terminal.
-    package var lines: [String] {
+    ///
+    /// Control characters are escaped, because a run from somebody else could contain a terminal's
+    /// commands.
+    package var lines: [String] { unescapedLines.map(Self.escaped) }
+
+    private static func escaped(_ line: String) -> String {
+        line.unicodeScalars.reduce(into: "") { text, scalar in
+            let isControl = scalar.properties.generalCategory == .control
+            text += isControl ? scalar.escaped(asASCII: true) : String(scalar)
+        }
+    }
+
+    private var unescapedLines: [String] {
         let header = "\(watch.run.path)  \(stateText)"
         guard watch.status != .missing else { return [header] }
         guard let last = history.recent.last else {
@@ -175,8 +187,9 @@ package struct WatchView: Sendable {
         else { return nil }
         return line(
             "slowest",
-            "rank \(Int(rank)), \(Format.fixed(slowdown, decimals: 2)) times the median's seconds "
-                + "per lane, with \(Int((share * 100).rounded())) % of the lanes")
+            "rank \(Format.fixed(rank, decimals: 0)), \(Format.fixed(slowdown, decimals: 2)) times "
+                + "the median's seconds per lane, with \(Format.fixed(share * 100, decimals: 0)) % "
+                + "of the lanes")
     }
 
     private var timeLine: String? {
