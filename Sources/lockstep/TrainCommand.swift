@@ -19,9 +19,10 @@ struct TrainCommand: ParsableCommand {
                   --out runs/letters --init-from runs/book
               lockstep train --keys
               lockstep train --fields
+              lockstep train --schema
 
-            The run's folder gets recipe.toml (with every key), metrics.jsonl and
-            checkpoints/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
+            The run's folder gets recipe.toml (with every key), metrics.jsonl,
+            checkpoints/ and, with telemetry.tensorboard, tensorboard/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
             launch/mpirun makes the run write a checkpoint at the end of the step and
             exit with 75. The number of ranks and threads never changes the result.
 
@@ -65,11 +66,20 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "List every field of metrics.jsonl with its meaning and exit.")
     var fields = false
 
+    @Flag(help: "Print the JSON schema of a line of metrics.jsonl and exit.")
+    var schema = false
+
+    /// The text that a flag asks for instead of training; nil without such a flag.
+    private var reference: String? {
+        if keys { return Recipe.reference }
+        if fields { return MetricsFields.reference }
+        return schema ? MetricsFields.schema.prettyText + "\n" : nil
+    }
+
     func run() throws {
-        if keys || fields {
+        if let reference {
             if MPIEnvironment.launchedRank == 0 {
-                let text = keys ? Recipe.reference : MetricsFields.reference
-                try StandardOutput.write(Array(text.utf8))
+                try StandardOutput.write(Array(reference.utf8))
             }
             return
         }

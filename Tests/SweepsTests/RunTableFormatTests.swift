@@ -138,6 +138,11 @@ import Verdicts
         expectFailure(.badData, "val_loss and eval_loss could each be the column validation_loss") {
             _ = try RunTable(reading: two)
         }
+        expectFailure(
+            .badData,
+            "the column val_loss has no losses; fill it in, or give --column loss to judge the "
+                + "losses of that column."
+        ) { _ = try table("batch,lr,step,loss,val_loss\n8,1e-3,10,3,\n8,2e-3,10,3.1,nan") }
         expectFailure(.usage, "--column accuracy: is not a column of") {
             _ = try RunTable(reading: path(), choosing: ["accuracy"])
         }

@@ -10,6 +10,7 @@ package struct Recipe: Sendable, Equatable {
     package var reduction = ReductionConfiguration()
     package var evaluation = EvaluationConfiguration()
     package var checkpoint = CheckpointConfiguration()
+    package var telemetry = TelemetryConfiguration()
 
     package init() {}
 
@@ -109,6 +110,7 @@ package struct Recipe: Sendable, Equatable {
         try reduction.validate()
         try evaluation.validate()
         try checkpoint.validate()
+        try telemetry.validate()
         try require(
             training.precision == .fp32 || model.headWidth.isMultiple(of: 2),
             or: .key(
@@ -140,14 +142,27 @@ package struct Recipe: Sendable, Equatable {
     }
 
     /// The recipe as TOML, without unset keys. A comment above each key states its meaning.
-    package var toml: String {
+    package var toml: String { toml { _ in true } }
+
+    /// Returns the keys that are not at their defaults, and others such as "model.width", as TOML. A
+    /// comment above each key states its meaning.
+    func changedTOML(with others: Set<String>) -> String {
+        let defaults = Recipe()
+        return toml { field in
+            others.contains("\(field.section).\(field.key)")
+                || field.value(self) != field.value(defaults)
+        }
+    }
+
+    private func toml(_ isWritten: (RecipeField) -> Bool) -> String {
         var lines: [String] = []
         for section in Self.sections {
+            let entries = Self.fields.filter { $0.section == section && isWritten($0) }
+                .compactMap { field in field.value(self).map { (field, $0) } }
+            guard !entries.isEmpty else { continue }
             lines += lines.isEmpty ? ["[\(section)]"] : ["", "[\(section)]"]
-            for field in Self.fields where field.section == section {
-                guard let value = field.value(self) else { continue }
-                lines.append("# \(field.meaning)")
-                lines.append("\(field.key) = \(value.toml)")
+            for (field, value) in entries {
+                lines += ["# \(field.meaning)", "\(field.key) = \(value.toml)"]
             }
         }
         return lines.joined(separator: "\n") + "\n"

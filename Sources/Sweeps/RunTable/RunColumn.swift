@@ -90,6 +90,8 @@ struct RunHeader {
     let width: Int
     /// The columns that the analysis does not read.
     let unread: [Entry]
+    /// The column "loss" if another one holds the validation loss.
+    let trainingLoss: Entry?
     private let entries: [RunColumn: Entry]
 
     /// Reads the header from the first row of a table.
@@ -123,6 +125,8 @@ struct RunHeader {
             entries[column] = own.first
         }
         self.entries = entries
+        trainingLoss = names.indices.first { names[$0] == "loss" && $0 != entries[.loss]?.place }
+            .map { Entry(place: $0, title: row.fields[$0]) }
         unread = names.indices.filter { !known.contains(names[$0]) && !names[$0].isEmpty }
             .map { Entry(place: $0, title: row.fields[$0]) }
         for required in [[RunColumn.batch], [.rate], [.loss], [.step, .tokens]]

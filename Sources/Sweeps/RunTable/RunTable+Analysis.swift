@@ -67,14 +67,14 @@ extension RunTable {
         settings.tolerance = request.tolerance ?? settings.tolerance
         settings.baseBatch = try baseBatch(request.baseBatch, grid)
         if let names = request.rules {
+            let batches = Set(grid.map(\.batch)).sorted()
+            settings.rules = try Self.rules(
+                names, baseBatch: settings.baseBatch ?? batches[0], batches: batches)
             guard !hasOneBatch else {
                 throw .option(
                     "--rules", names.joined(separator: ","),
                     "does nothing for runs with one batch", remedy: "remove it")
             }
-            let batches = Set(grid.map(\.batch)).sorted()
-            settings.rules = try Self.rules(
-                names, baseBatch: settings.baseBatch ?? batches[0], batches: batches)
         }
         let marks =
             request.tokens.map(Design.equalTokens) + request.steps.map(Design.equalSteps)

@@ -48,6 +48,15 @@ package struct RunTable: Sendable {
                 .badData, path, "has a header but no row of data",
                 remedy: "add a row for each run, or for each evaluation of a run")
         }
+        if let validation = header[.loss], let training = header.trainingLoss,
+            rows.allSatisfy({ $0.loss == nil })
+        {
+            throw .file(
+                .badData, path, "the column \(validation.title) has no losses",
+                remedy:
+                    "fill it in, or give --column \(training.title) to judge the losses of that column"
+            )
+        }
         try Self.checkModels(rows.map(\.model), header, path: path)
         guard rows.contains(where: { $0.rule == TrainedPoint.grid }) else {
             throw .file(

@@ -13,7 +13,10 @@ extension ClusterPlan {
         let batch =
             request.sequencesPerRank.map { "\(Format.counted($0, "sequence")) per rank" }
             ?? "a global batch of \(Format.counted(request.recipe.training.globalBatch, "sequence"))"
+        let model = request.recipe.model
         return [
+            "a model of \(Format.counted(model.parameterCount, "parameter")), for which peak rates of "
+                + "\(model.typicalRateText) are typical with Adam or AdamW",
             "\(batch) of \(request.recipe.model.contextLength) tokens, "
                 + "\(Format.counted(request.ranksPerHost, "rank")) per host x "
                 + "\(Format.counted(step.threads, "thread")), network \(network.name)",
@@ -123,8 +126,12 @@ extension ClusterPlan {
 
     /// The plan as JSON.
     package var json: JSONObject {
+        let model = request.recipe.model
         var object: JSONObject = [
             "schema": .integer(1), "network": .string(request.network.name),
+            "parameters": .integer(model.parameterCount),
+            "typical_rates": .array(
+                [model.typicalRates.lowerBound, model.typicalRates.upperBound].map { .number($0) }),
             "ranks_per_host": .integer(request.ranksPerHost),
             "threads_per_rank": .integer(request.step.threads),
             "sequences_per_rank": request.sequencesPerRank.map { .integer($0) } ?? .null,

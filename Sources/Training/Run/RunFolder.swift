@@ -21,6 +21,8 @@ package struct RunFolder: Sendable {
     /// The file that states the path of the data folder.
     package var dataPath: String { "\(path)/data-path.txt" }
     package var checkpoints: String { "\(path)/checkpoints" }
+    /// The folder of the event files for TensorBoard.
+    package var tensorBoard: String { "\(path)/tensorboard" }
 
     /// Whether the folder holds a run.
     package var holdsRun: Bool { FileSystem.exists(recipe) }

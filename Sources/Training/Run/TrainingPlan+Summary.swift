@@ -42,6 +42,7 @@ extension TrainingPlan {
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
+            ("typical", typicalRateText),
             ("betas", betasText),
             ("epsilon", epsilonText),
             ("schedule", scheduleText),

@@ -69,7 +69,7 @@ package struct TrainingSession {
         try announce(trainer, input.data, memory, start: start?.flatMap(\.self) ?? "")
         defer { withExtendedLifetime(lock) {} }
         if resumes {
-            let step = try trainer.resume(orStartFrom: initial)
+            let step = try trainer.resume(orStartFrom: initial, savesStart: true)
             try communicator.onFirstRank { () throws(Failure) in
                 try run.replaceRecipe(with: input.plan.recipe)
             }
@@ -171,6 +171,7 @@ package struct TrainingSession {
                 "started without mpirun, so this is the only rank; use launch/mpirun for more")
         }
         if let warning = trainer.plan.zeroRateWarning { job.warn(warning) }
+        if let warning = trainer.plan.typicalRateWarning { job.warn(warning) }
         if let notice = trainer.copyNotice {
             job.announce("checkpoints are written between steps, because \(notice)")
         }
