@@ -185,13 +185,14 @@ let package = Package(
         tests(
             "Experiments",
             [
-                "Experiments", "Training", "Model", "Recipes", "Report", "Compute", "Statistics",
-                "Support", "TestSupport",
+                "Experiments", "Training", "Model", "Telemetry", "Recipes", "Report", "Compute",
+                "Statistics", "Support", "TestSupport",
             ]),
         .testTarget(
             name: "FuzzingTests",
             dependencies: [
-                "Checkpoints", "Data", "Recipes", "Sweeps", "Compute", "Support", "TestSupport",
+                "Checkpoints", "Data", "Model", "Recipes", "Sweeps", "Compute", "Support",
+                "TestSupport",
             ], path: "Tests/Fuzzing", exclude: ["Fuzzing.swift", "Seeds", "run"],
             swiftSettings: swiftSettings),
         tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),

@@ -49,6 +49,28 @@ package struct SafetensorsFile: ~Copyable {
         return try body(UnsafeRawBufferPointer(bytes))
     }
 
+    /// Calls a closure with a tensor's bytes in pieces, and with the offset of each piece in the
+    /// tensor.
+    ///
+    /// - Parameter bytes: the size of each piece but the last, a multiple of the elements' size.
+    /// - Throws: `.inputOutput`; `.badData` if the file became shorter; the closure's failure.
+    package borrowing func forEachPiece(
+        of tensor: StoredTensor, bytes: Int,
+        _ body: (_ piece: UnsafeRawBufferPointer, _ offset: Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        let place = place(of: tensor)
+        guard !place.isEmpty else { return }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(bytes, place.count), alignment: 64)
+        defer { buffer.deallocate() }
+        for start in stride(from: place.lowerBound, to: place.upperBound, by: buffer.count) {
+            let count = min(buffer.count, place.upperBound - start)
+            let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+            try file.fill(piece, at: start)
+            try body(UnsafeRawBufferPointer(piece), start - place.lowerBound)
+        }
+    }
+
     /// Returns the range of a tensor's bytes in the file.
     private borrowing func place(of tensor: StoredTensor) -> Range<Int> {
         dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound
@@ -74,17 +96,11 @@ package struct SafetensorsFile: ~Copyable {
     /// - Parameter pace: the pace of the work in the background; nil for full speed.
     /// - Throws: `.inputOutput`; `.badData` that names the first tensor that does not.
     package borrowing func requireFinite(pace: BackgroundPace? = nil) throws(Failure) {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
-        defer { buffer.deallocate() }
         for tensor in tensors where tensor.type == .float32 {
-            let place = place(of: tensor)
-            for start in stride(from: place.lowerBound, to: place.upperBound, by: buffer.count) {
-                let count = min(buffer.count, place.upperBound - start)
-                let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-                try file.fill(piece, at: start)
+            try forEachPiece(of: tensor, bytes: 1 << 16) { (piece, _) throws(Failure) in
                 pace?.rest()
-                let values = UnsafeRawBufferPointer(piece).assumingMemoryBound(to: Float.self)
-                guard firstNonFinite(in: values) != nil else { continue }
+                let values = piece.assumingMemoryBound(to: Float.self)
+                guard firstNonFinite(in: values) != nil else { return }
                 throw failure(
                     "\"\(tensor.name)\" holds a number that is not finite, because the training "
                         + "diverged", remedy: "use an earlier checkpoint")

@@ -37,6 +37,16 @@ package struct TensorSource {
         self.pieces = pieces
     }
 
+    /// Creates an fp32 tensor of zeros.
+    package init(zeros name: String, shape: [Int]) {
+        self.init(name: name, type: .float32, shape: shape) { (write) throws(Failure) in
+            let zeros = [Float](repeating: 0, count: shape.reduce(1, *))
+            try zeros.withUnsafeBufferPointer { (zeros) throws(Failure) in
+                try write(UnsafeRawBufferPointer(zeros))
+            }
+        }
+    }
+
     /// The number of bytes that the shape needs.
     var byteCount: Int { shape.reduce(type.byteCount, *) }
 

@@ -12,6 +12,7 @@ package struct RankPlace: Sendable, Hashable {
         case update
         case evaluation
         case checkpoint
+        case telemetry
     }
 
     package let phase: Phase
@@ -72,6 +73,7 @@ package struct RankPlace: Sendable, Hashable {
         case .update: " in the update of step \(step)"
         case .evaluation: " in the evaluation after step \(step)"
         case .checkpoint: " in the checkpoint of step \(step)"
+        case .telemetry: " in the histograms and texts of step \(step)"
         }
     }
 }

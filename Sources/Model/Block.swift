@@ -29,9 +29,23 @@ protocol Block {
     /// The names of the tensors outside the blocks.
     static var outerNames: OuterNames { get }
 
+    /// The name of the architecture in the entry `model_type` of Hugging Face's `config.json`.
+    static var huggingFaceType: String { get }
+
+    /// The prefix that Hugging Face's models put before the names of all tensors but the head's.
+    static var huggingFacePrefix: String { get }
+
     /// Returns the entries of `config.json` by which Hugging Face's Transformers knows the
     /// architecture and its sizes.
     static func huggingFaceEntries(_ configuration: GPTConfiguration) -> JSONObject
+
+    /// Reads the sizes of a model from the entries of its `config.json`.
+    ///
+    /// - Throws: `Failure` (bad data) if the architecture cannot represent the model.
+    static func configuration(of entries: HuggingFaceEntries) throws(Failure) -> GPTConfiguration
+
+    /// Returns whether a tensor of a folder, named without prefix, is a buffer without parameters.
+    static func isHuggingFaceBuffer(_ name: String) -> Bool
 
     init(_ plan: ModelPlan, norm: BlockNorm, temporaries: Temporaries)
 

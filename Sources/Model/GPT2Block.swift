@@ -1,6 +1,5 @@
 import Compute
 import Recipes
-import Support
 
 /// GPT-2's block (Radford et al. 2019): pre-LayerNorm, fused QKV, and an MLP with tanh GELU.
 struct GPT2Block: Block {
@@ -13,29 +12,6 @@ struct GPT2Block: Block {
         OuterNames(
             tokenEmbedding: "wte.weight", positionEmbedding: "wpe.weight", finalNorm: "ln_f",
             head: "lm_head.weight")
-    }
-
-    /// Transformers also loads a model without biases: it initializes the missing ones with zeros,
-    /// which gives the same results.
-    static func huggingFaceEntries(_ configuration: GPTConfiguration) -> JSONObject {
-        [
-            "architectures": .array([.string("GPT2LMHeadModel")]),
-            "model_type": .string("gpt2"),
-            "activation_function": .string("gelu_new"),
-            "n_layer": .integer(configuration.layers),
-            "n_head": .integer(configuration.heads),
-            "n_embd": .integer(configuration.width),
-            "n_inner": .null,
-            "n_positions": .integer(configuration.contextLength),
-            "n_ctx": .integer(configuration.contextLength),
-            "vocab_size": .integer(configuration.vocabularySize),
-            "layer_norm_epsilon": .number(1e-5),
-            "initializer_range": .number(0.02),
-            "embd_pdrop": .number(configuration.dropout),
-            "attn_pdrop": .number(configuration.dropout),
-            "resid_pdrop": .number(configuration.dropout),
-            "scale_attn_weights": .bool(true),
-        ]
     }
 
     struct Layout: BlockLayout {

@@ -18,3 +18,25 @@ extension GPTConfiguration {
         return entries.text + "\n"
     }
 }
+
+/// The names of a model's tensors in Hugging Face's folders, as far as they differ from those in the
+/// arena.
+package struct HuggingFaceNames: Sendable {
+    private let configuration: GPTConfiguration
+    private var block: any Block.Type { Architecture.block(of: configuration) }
+
+    fileprivate init(_ configuration: GPTConfiguration) { self.configuration = configuration }
+
+    /// The prefix before the names of all tensors but the head's.
+    package var prefix: String { block.huggingFacePrefix }
+    /// The name of the head's weight, which a folder of a tied model may also have.
+    package var head: String { block.outerNames.head }
+
+    /// Returns whether a name without prefix is that of a buffer, which holds no parameters.
+    package func isBuffer(_ name: String) -> Bool { block.isHuggingFaceBuffer(name) }
+}
+
+extension GPTConfiguration {
+    /// The names of the model's tensors in Hugging Face's folders.
+    package var huggingFaceNames: HuggingFaceNames { HuggingFaceNames(self) }
+}

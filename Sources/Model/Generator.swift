@@ -45,6 +45,12 @@ package final class Generator {
         self.buffer = buffer
     }
 
+    /// The size in bytes of the memory for the blocks and their caches.
+    package var bytes: Int { buffer.bytes.count + stack.bytes }
+
+    /// Removes all tokens from the context.
+    package func restart() { context.removeAll(keepingCapacity: true) }
+
     /// Adds a token to the context and returns the logits (V) of the next token.
     ///
     /// The returned memory is valid until the next call.
@@ -82,6 +88,8 @@ private protocol TokenStack {
     var input: Matrix { get }
     /// The output of the final norm (1, C).
     var output: Matrix { get }
+    /// The size in bytes of the memory for the blocks.
+    var bytes: Int { get }
     /// Runs from `input` to `output`.
     func run(position: Int)
 }
@@ -95,6 +103,8 @@ private struct BlockTokenStack<B: Block>: TokenStack {
     private let normalized: B.BlockNorm.Activations
     private let step: B.Generation
     private let buffer: Buffer<Float>
+
+    var bytes: Int { buffer.bytes.count }
 
     init(_ plan: ModelPlan, _ parameters: Parameters) {
         self.parameters = parameters

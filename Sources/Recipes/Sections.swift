@@ -158,3 +158,31 @@ package struct CheckpointConfiguration: Sendable, Equatable {
                 remedy: "use 2, so that one is whole while the next is written, or 0 to keep all"))
     }
 }
+
+/// A recipe's `[telemetry]` section: what a run records in addition to metrics.jsonl. It never
+/// affects a result.
+package struct TelemetryConfiguration: Sendable, Equatable {
+    /// Whether the run writes event files for TensorBoard.
+    package var tensorboard = false
+    /// The number of steps between histograms of all weights and gradients; 0 for none.
+    package var histogramEvery = 0
+    /// The number of steps between texts that the model generates; 0 for none.
+    package var sampleEvery = 0
+
+    /// Checks every value; a failure names the key, its value and the valid range.
+    func validate() throws(Failure) {
+        for (key, value) in [("histogram_every", histogramEvery), ("sample_every", sampleEvery)] {
+            try require(
+                value >= 0,
+                or: .key(
+                    "[telemetry] \(key)", value, "must be a whole number, 0 or more",
+                    remedy: "use 0 or more"))
+            try require(
+                value == 0 || tensorboard,
+                or: .key(
+                    "[telemetry] \(key)", value,
+                    "is written to TensorBoard's files, but tensorboard = false",
+                    remedy: "set tensorboard = true, or \(key) = 0"))
+        }
+    }
+}

@@ -27,7 +27,7 @@ extension Page {
             <meta http-equiv="Content-Security-Policy" content="\(Self.policy)">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="color-scheme" content="light dark">
-            <meta name="generator" content="Lockstep">
+            <meta name="generator" content="Lockstep">\(reloading)
             <title>\(title)</title>
             <style>
             \(PageStyle.text)
@@ -52,6 +52,10 @@ extension Page {
     private static let policy =
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
         + "base-uri 'none'; form-action 'none'"
+
+    private var reloading: String {
+        reloadSeconds.map { "\n<meta http-equiv=\"refresh\" content=\"\($0)\">" } ?? ""
+    }
 
     /// The number of sections from which a page has a table of contents.
     private static let longPage = 3

@@ -13,6 +13,7 @@ struct FindLRCommand: ParsableCommand {
               launch/mpirun --ranks 4 -- lockstep find-lr recipe.toml --data data/book \\
                   --out rates/book --write found.toml
               lockstep find-lr runs/book/recipe.toml --data data/book --start runs/book
+              lockstep find-lr tune.toml --data data/letters --init-from models/gpt2
 
             Each step of the range test has a higher rate than the one before (Smith 2015),
             and the loss falls once rates are high enough to learn. From there, short runs
@@ -22,6 +23,9 @@ struct FindLRCommand: ParsableCommand {
             they are repeated with twice the steps. The result names the range of good
             rates and recommends one in its lower part. It is the same on any number of
             ranks and threads. The trained parameters are discarded.
+
+            --start continues from a run's checkpoint with its moments. --init-from begins
+            like `lockstep train --init-from`, with a trained model's parameters alone.
 
             A much longer run may need another rate; more --probe-steps come closer to it
             and take longer.
@@ -60,6 +64,8 @@ struct FindLRCommand: ParsableCommand {
         completion: .directory)
     var start: String?
 
+    @OptionGroup var initialModel: InitialModelOptions
+
     @Option(
         help: "A new folder for curve.csv, find-lr.json and report.html.", completion: .directory)
     var out: String?
@@ -78,11 +84,18 @@ struct FindLRCommand: ParsableCommand {
         let ramp = try RateRamp(
             from: from, to: to, steps: steps, shape: linear ? .linear : .geometric)
         try RateProbe.requireSteps(probeSteps)
+        let initial = try initialModel.request()
+        guard initial == nil || start == nil else {
+            throw Failure.option(
+                "--init-from", "cannot be combined with --start, which also names a model",
+                remedy: "leave out --start to begin with new moments")
+        }
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = RangeTestSession(
                 recipePath: recipe, dataPath: data, ramp: ramp, probeSteps: probeSteps,
-                overrides: overrides.set, startPath: start, outPath: out, writePath: write, in: job)
+                overrides: overrides.set, startPath: start, initialModel: initial, outPath: out,
+                writePath: write, in: job)
             guard let result = try session.run() else { return .discarded }
             try job.print(
                 [result.text] + (out.map { ["the curve and a report are in \($0)"] } ?? []))

@@ -19,10 +19,11 @@ struct Lockstep: ParsableCommand {
             """,
         version: "lockstep \(version)",
         subcommands: [
-            TokenizeCommand.self, RecipesCommand.self, TrainCommand.self, EvaluateCommand.self,
-            SampleCommand.self, FindLRCommand.self, CoordinatesCommand.self, BranchCommand.self,
-            SweepCommand.self, AnalyzeCommand.self, LandscapeCommand.self, RegimesCommand.self,
-            ReportCommand.self, PlanCommand.self, DoctorCommand.self, BenchCommand.self,
+            TokenizeCommand.self, RecipesCommand.self, TrainCommand.self, WatchCommand.self,
+            EvaluateCommand.self, SampleCommand.self, ExportCommand.self, FindLRCommand.self,
+            CoordinatesCommand.self, BranchCommand.self, SweepCommand.self, AnalyzeCommand.self,
+            LandscapeCommand.self, RegimesCommand.self, ReportCommand.self, PlanCommand.self,
+            DoctorCommand.self, BenchCommand.self,
         ])
 
     static var commandNames: [String] {

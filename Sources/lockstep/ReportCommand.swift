@@ -1,5 +1,6 @@
 import ArgumentParser
 import Experiments
+import Glibc
 import Report
 import Support
 import Sweeps
@@ -12,6 +13,7 @@ struct ReportCommand: OneProcessCommand {
         discussion: """
             Examples:
               lockstep report runs/book
+              lockstep report runs/book --follow --every 30
               lockstep report runs/small runs/large --out compared.html
               lockstep report sweeps/study
               lockstep report runs.csv --out study.html
@@ -19,6 +21,10 @@ struct ReportCommand: OneProcessCommand {
             The page is one file and opens offline. Without --out it is report.html in the
             folder, which is replaced each time. The command needs Debian's package
             libjs-vega.
+
+            With --follow, the page is written again while runs go on, and a browser loads
+            it again. The command waits for a run that has not started, and ends with the
+            runs.
 
             A CSV file holds the runs of any trainer, as for `lockstep analyze`. The
             options from --base-batch on are for CSV files only.
@@ -31,6 +37,14 @@ struct ReportCommand: OneProcessCommand {
 
     @Option(help: "A new file for the page.", completion: .file())
     var out: String?
+
+    @Flag(help: "Write the page again until the runs have ended.")
+    var follow = false
+
+    @Option(
+        parsing: .unconditional,
+        help: "The seconds between two pages, with --follow (default: 10).")
+    var every: Double?
 
     @OptionGroup var tolerance: ToleranceOption
 
@@ -53,8 +67,46 @@ struct ReportCommand: OneProcessCommand {
                 remedy: "name the sweep or the file alone")
         }
         let path = try out ?? defaultPath(first)
+        guard follow || every == nil else {
+            throw Failure.option(
+                "--every", "is for --follow", remedy: "add --follow, or leave it out")
+        }
+        guard !follow else { return try followRuns(writing: path) }
         try AtomicFile.write(try page(first).html(vega: try VegaLibrary.script()), to: path)
         try StandardOutput.write(line: "the report is \(path)")
+    }
+
+    /// Writes the page about runs until they have ended.
+    private func followRuns(writing path: String) throws {
+        let interval = every ?? 10
+        try IntervalOption.check(interval)
+        guard let first = paths.first, !paths.contains(where: isAlone) else {
+            throw Failure.option(
+                "--follow", "is for runs", remedy: "leave it out for a sweep or a CSV file")
+        }
+        try table.refuse(for: first)
+        try refuseTolerance(for: first)
+        let vega = try VegaLibrary.script()
+        var pages = FollowedRuns(paths.map { RunFolder($0) })
+        var isAnnounced = false
+        var isWaiting = false
+        while true {
+            let start = MonotonicClock.nanoseconds
+            if let page = try pages.nextPage(reloadingAfter: interval) {
+                try AtomicFile.write(page.html(vega: vega), to: path)
+                if !isAnnounced { try StandardOutput.write(line: "the report is \(path)") }
+                isAnnounced = true
+            } else if !isWaiting {
+                StandardError.shared.write(
+                    line: "lockstep: waiting for the first step of \(paths.joined(separator: ", "))"
+                )
+                isWaiting = true
+            }
+            if pages.areOver { return }
+            // A page about a long run takes long to write.
+            let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
+            usleep(useconds_t(min(3600, max(interval, 5 * seconds)) * 1e6))
+        }
     }
 
     /// Returns whether a path needs a page of its own.
@@ -78,12 +130,16 @@ struct ReportCommand: OneProcessCommand {
         try table.refuse(for: first)
         let sweep = SweepFolder(first)
         guard !sweep.holdsSweep else { return try sweep.report(tolerance: tolerance.tolerance) }
-        guard tolerance.tolerance == nil else {
-            throw .option(
-                "--tolerance", "is for sweeps and CSV files, but \(first) is not one",
-                remedy: "leave it out")
-        }
+        try refuseTolerance(for: first)
         return RunReport(try paths.map { (path) throws(Failure) in try RunLog(RunFolder(path)) })
             .page
+    }
+
+    private func refuseTolerance(for path: String) throws(Failure) {
+        guard tolerance.tolerance == nil else {
+            throw .option(
+                "--tolerance", "is for sweeps and CSV files, but \(path) is not one",
+                remedy: "leave it out")
+        }
     }
 }

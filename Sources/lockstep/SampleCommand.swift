@@ -36,7 +36,7 @@ struct SampleCommand: OneProcessCommand {
     @Option(
         parsing: .unconditional,
         help: "The divisor of the logits; below 1 is more cautious, 0 is greedy.")
-    var temperature = 0.8
+    var temperature = Sampling.usual.temperature
 
     @Option(parsing: .unconditional, help: "Choose among this many likeliest tokens; 0 for all.")
     var topK = 0

@@ -26,6 +26,35 @@ struct OverridesOption: ParsableArguments {
     var set: [String] = []
 }
 
+/// The options for the trained model to start from.
+struct InitialModelOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Start from a run's parameters, or from a model in Hugging Face's layout.",
+            valueName: "folder"), completion: .directory)
+    var initFrom: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: "The run's checkpoint to start from: a step, or best (default: the newest).")
+    var initCheckpoint: String?
+
+    /// Returns the request; nil for new parameters.
+    ///
+    /// - Throws: `Failure` (usage) if a checkpoint is given without a run, or is not one.
+    func request() throws(Failure) -> InitialModelRequest? {
+        guard let initFrom else {
+            guard initCheckpoint == nil else {
+                throw .option(
+                    "--init-checkpoint", "does nothing without --init-from",
+                    remedy: "add --init-from with the run's folder")
+            }
+            return nil
+        }
+        return try InitialModelRequest(path: initFrom, checkpoint: initCheckpoint)
+    }
+}
+
 /// The option for the number of threads per rank.
 struct ThreadsOption: ParsableArguments {
     @Option(

@@ -3,6 +3,17 @@ import Support
 
 /// Standard output as bytes, unbuffered, so that text appears as soon as it is generated.
 enum StandardOutput {
+    /// Whether standard output is a terminal.
+    static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// The size of the terminal; nil if standard output is not a terminal or the size is unknown.
+    static var terminalSize: (columns: Int, rows: Int)? {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0
+        else { return nil }
+        return (Int(size.ws_col), Int(size.ws_row))
+    }
+
     /// Writes a line.
     ///
     /// - Throws: `Failure` (I/O) if it cannot be written.

@@ -38,6 +38,9 @@ struct SweepCommand: ParsableCommand {
             sweep. The rounds depend only on the results, not on the ranks. A grid can be
             resumed with --budget, and so can a planned sweep.
 
+            With --init-from, every run starts from the parameters of the same model, and
+            unset keys of the recipe's [model] are that model's. A resumed sweep keeps it.
+
             Before it trains, a sweep warns of confounds: properties of its runs that a
             comparison would mistake for an effect of the batch or of a rule, such as a
             warmup that takes a larger share of the runs of some batches.
@@ -67,6 +70,8 @@ struct SweepCommand: ParsableCommand {
             valueName: "budget"))
     var budget: String?
 
+    @OptionGroup var initialModel: InitialModelOptions
+
     @OptionGroup var threads: ThreadsOption
 
     @OptionGroup var emulation: EmulationOption
@@ -93,13 +98,14 @@ struct SweepCommand: ParsableCommand {
                 remedy: "omit one of them")
         }
         let budget = try budget.map(SweepBudget.init)
+        let initial = try initialModel.request()
         try Job.run(
             threads, emulatesBF16: emulation.emulateBf16,
             onStop: estimate ? .exitAtOnce : .finishStep
         ) { (job) throws(Failure) in
             let session = SweepSession(
                 specificationPath: specification, dataPath: data, sweepPath: out, resumes: resume,
-                groups: groups, budget: budget, in: job)
+                groups: groups, budget: budget, initialModel: initial, in: job)
             if estimate { return .finished([try session.estimate().text]) }
             switch try session.run() {
             case .finished(let findings): return .finished(findings.map { [$0.text] } ?? [])

@@ -15,13 +15,21 @@ struct TrainCommand: ParsableCommand {
               launch/mpirun --ranks 4 -- lockstep train recipe.toml --data data/book \\
                   --out runs/wide --set training.global_batch=64
               launch/mpirun -- lockstep train --resume --out runs/book
+              launch/mpirun -- lockstep train recipe.toml --data data/letters \\
+                  --out runs/letters --init-from runs/book
               lockstep train --keys
               lockstep train --fields
+              lockstep train --schema
 
-            The run's folder gets recipe.toml (with every key), metrics.jsonl and
-            checkpoints/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
+            The run's folder gets recipe.toml (with every key), metrics.jsonl,
+            checkpoints/ and, with telemetry.tensorboard, tensorboard/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
             launch/mpirun makes the run write a checkpoint at the end of the step and
             exit with 75. The number of ranks and threads never changes the result.
+
+            --init-from starts from the parameters of a run, or of a folder with
+            config.json and model.safetensors, as Hugging Face's Transformers writes for
+            GPT-2. Unset keys of [model] are then the model's. The steps, the schedule and
+            the optimizer's moments begin anew.
             """)
 
     @Argument(
@@ -36,6 +44,8 @@ struct TrainCommand: ParsableCommand {
     var out: String?
 
     @OptionGroup var overrides: OverridesOption
+
+    @OptionGroup var initialModel: InitialModelOptions
 
     @Flag(help: "Resume the run in --out from its newest checkpoint.")
     var resume = false
@@ -56,22 +66,32 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "List every field of metrics.jsonl with its meaning and exit.")
     var fields = false
 
+    @Flag(help: "Print the JSON schema of a line of metrics.jsonl and exit.")
+    var schema = false
+
+    /// The text that a flag asks for instead of training; nil without such a flag.
+    private var reference: String? {
+        if keys { return Recipe.reference }
+        if fields { return MetricsFields.reference }
+        return schema ? MetricsFields.schema.prettyText + "\n" : nil
+    }
+
     func run() throws {
-        if keys || fields {
+        if let reference {
             if MPIEnvironment.launchedRank == 0 {
-                let text = keys ? Recipe.reference : MetricsFields.reference
-                try StandardOutput.write(Array(text.utf8))
+                try StandardOutput.write(Array(reference.utf8))
             }
             return
         }
         guard let out else {
             throw Failure.missing("--out", remedy: "name the run's folder")
         }
+        let initial = try initialModel.request()
         try Job.run(threads, emulatesBF16: emulation.emulateBf16, onStop: .finishStep) {
             (job) throws(Failure) in
             let session = TrainingSession(
                 recipePath: recipe, dataPath: data, runPath: out, overrides: overrides.set,
-                resumes: resume, tracePath: trace, in: job)
+                resumes: resume, initialModel: initial, tracePath: trace, in: job)
             switch try session.train() {
             case .finished(let evaluation, let best):
                 let loss = Format.fixed(evaluation.loss, decimals: 4)

@@ -155,7 +155,7 @@ extension CommandLineTests {
             #expect(version.output.wholeMatch(of: /lockstep [0-9.]+\n/) != nil, "once")
             for command in [
                 "tokenize", "train", "evaluate", "sample", "find-lr", "branch", "sweep", "analyze",
-                "report", "landscape", "regimes", "doctor", "bench",
+                "watch", "report", "landscape", "regimes", "doctor", "bench",
             ] {
                 let help = try bench.lockstep(command, "--help")
                 #expect(help.status == 0 && help.errors.isEmpty)
@@ -177,7 +177,7 @@ extension CommandLineTests {
                 ["tokenize"], ["train"], ["evaluate"], ["sample"], ["find-lr"], ["branch"],
                 ["sweep"],
                 ["analyze"],
-                ["report"], ["landscape"], ["regimes"], ["doctor"], ["bench", "step"],
+                ["watch"], ["report"], ["landscape"], ["regimes"], ["doctor"], ["bench", "step"],
                 ["bench", "kernels"], ["bench", "allreduce"],
             ])
         func examplesCanBePasted(command: [String]) throws {

@@ -99,7 +99,18 @@ private struct Reduction {
         Reduction(
             in: "StopAndResume", "sleep 5",
             "until [ -s runs/stopped/metrics.jsonl ]; do sleep 0.05; done"),
+        Reduction(
+            in: "WatchARun",
+            "model.width=16 --set model.context_length=8 --set training.steps=20",
+            "model.width=128 --set training.steps=300"),
         Reduction(in: "StopAndResume", "training.steps=2000", "training.steps=320"),
+        Reduction(in: "FineTuneAModel", "/usr/share/common-licenses/GPL-3", "book.txt"),
+        Reduction(in: "FineTuneAModel", "steps = 300", "steps = 8"),
+        Reduction(in: "FineTuneAModel", "every = 50", "every = 4"),
+        Reduction(
+            in: "FineTuneAModel", "find-lr tune.toml",
+            "find-lr tune.toml --steps 20 --probe-steps 20"),
+        Reduction(in: "FineTuneAModel", "step-00000300", "step-00000008"),
         Reduction(in: "BranchARun", "checkpoint.every=250", "checkpoint.every=5"),
         Reduction(in: "BranchARun", "--checkpoints 250,500,1000", "--checkpoints 5,15"),
         Reduction(in: "BranchARun", "--checkpoints 1000", "--checkpoints 15"),

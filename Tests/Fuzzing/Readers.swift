@@ -4,6 +4,7 @@ import Checkpoints
 import Compute
 import Data
 import Glibc
+import Model
 import Recipes
 import Support
 import Sweeps
@@ -22,6 +23,7 @@ let readers: [String: @Sendable (Input) throws -> Void] = [
     "specification": readSpecification,
     "ledger": readLedger,
     "runs": readRuns,
+    "model": readModel,
 ]
 
 /// The bytes to read, and a folder for files with them.
@@ -183,4 +185,32 @@ private func readLedger(_ input: Input) throws {
 private func readRuns(_ input: Input) throws {
     let table = try RunTable(reading: input.file("runs.csv"), contextLength: nil)
     _ = try table.findings(RunTableRequest()).text
+}
+
+/// Reads a model's configuration and the index of its files, of which one exists.
+private func readModel(_ input: Input) throws {
+    let path = input.file("config.json", input.halves.0)
+    let json: JSONObject = try readModelJSON(path)
+    let entries = HuggingFaceEntries(json: .object(json), path: path)
+    let configuration = try entries.configuration()
+    _ = try entries.differingDropout()
+    _ = try entries.tiesHead()
+    _ = input.file("model.safetensors.index.json", input.halves.1)
+    let shard = "\(input.folder)/model-1.safetensors"
+    if !FileSystem.exists(shard) {
+        var file = try HashedFile(creating: shard)
+        let tensors = [
+            TensorSource(zeros: "transformer.wte.weight", shape: [3, 2]),
+            TensorSource(zeros: "transformer.h.0.attn.bias", shape: [1]),
+        ]
+        try SafetensorsWriter.write(tensors, to: &file)
+        _ = try file.finish()
+    }
+    let names = configuration.huggingFaceNames
+    let tensors = try ModelTensors(
+        folder: input.folder,
+        names: ModelNames(prefix: names.prefix, isBuffer: { names.isBuffer($0) }))
+    let isZero = try tensors.isZero("wte.weight")
+    precondition(isZero && tensors.names == ["wte.weight"])
+    _ = try tensors.digest()
 }

@@ -59,6 +59,22 @@ import Testing
         #expect(try starts(folder).count == 2)
     }
 
+    @Test("a restart does not name the model from which the run started")
+    func restartsDoNotNameTheModel() throws {
+        let folder = try standIn(
+            "[ $(wc -l <starts) = 2 ] && exit; mkdir run && touch run/recipe.toml; exit 137")
+        let outcome = try Launch.run(
+            supervise,
+            ["--ranks", "1", "--backoff", "1", "--", "\(folder.path)/lockstep", "train", "a.toml"]
+                + ["--init-from", "model", "--data", "data", "--init-checkpoint=best"]
+                + ["--out", "\(folder.path)/run", "--threads-per-rank", "2"], seconds: 60)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let starts = try starts(folder)
+        #expect(starts.count == 2 && starts.first?.contains("--init-from model") == true)
+        #expect(
+            starts.last == "train --resume --data data --out \(folder.path)/run --threads-per-rank 2")
+    }
+
     @Test("a run that ranks of a killed launcher create late is resumed")
     func lateRunIsResumed() throws {
         // The ranks of the first start create the run after the second start was decided.

@@ -224,6 +224,15 @@ import Testing
             ),
             ("[optimizer]\nsharded = 2", ["[optimizer] sharded = 2", "true or false"]),
             ("[evaluation]\nevery = -1", ["[evaluation] every = -1"]),
+            (
+                "[telemetry]\ntensorboard = true\nhistogram_every = -1",
+                ["[telemetry] histogram_every = -1", "0 or more"]
+            ),
+            (
+                "[telemetry]\nsample_every = 10",
+                ["[telemetry] sample_every = 10", "tensorboard = false", "sample_every = 0"]
+            ),
+            ("[telemetry]\ntensorboard = 1", ["[telemetry] tensorboard = 1", "true or false"]),
             ("[checkpoint]\nkeep = 1", ["[checkpoint] keep = 1", "use 2"]),
             ("[checkpoint]\nevery = -5", ["[checkpoint] every = -5"]),
         ])

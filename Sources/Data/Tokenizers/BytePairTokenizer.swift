@@ -19,6 +19,9 @@ package struct BytePairTokenizer: Tokenizer {
     package var endOfText: UInt32? { vocabulary.endOfText }
     package var endOfTextName: String? { endOfText.map { vocabulary.names[Int($0)] } }
 
+    package var huggingFaceForm: String { savedForm }
+    package var vocabularyFiles: [HuggingFaceFile] { vocabulary.files }
+
     package func makeEncoder(source: String) -> any TokenEncoder {
         BytePairEncoder(vocabulary: vocabulary, source: source)
     }

@@ -8,6 +8,11 @@ package struct ByteTokenizer: Tokenizer {
     package let savedForm = JSONValue.object(["type": "bytes", "version": 1]).text + "\n"
     package var fingerprint: String { SHA256.hash(savedForm) }
 
+    /// Bytes are byte pairs that never merge.
+    package var huggingFaceForm: String {
+        HuggingFaceTokenizer.text(names: HuggingFaceTokenizer.byteNames, merges: [], endOfText: nil)
+    }
+
     package init() {}
 
     package func makeEncoder(source: String) -> any TokenEncoder { Encoder() }

@@ -46,6 +46,7 @@ package struct CharacterTokenizer: Tokenizer {
     }
 
     package var vocabularySize: Int { scalars.count }
+    package var huggingFaceForm: String { HuggingFaceTokenizer.text(ofCharacters: scalars) }
 
     package func makeEncoder(source: String) -> any TokenEncoder {
         Encoder(ids: idPlusOne, source: source)

@@ -1,10 +1,14 @@
 import Support
 
-/// The part of Hugging Face's layout of `tokenizer.json` that GPT-2 needs.
+/// The part of Hugging Face's layout of `tokenizer.json` that GPT-2 needs, and the vocabularies of
+/// characters and bytes.
 struct HuggingFaceTokenizer: JSONReadable {
     struct Model: JSONReadable {
         let type: String?
+        /// The ids of byte pairs by token.
         let vocab: [String: Int]
+        /// The tokens of a vocabulary of whole words and their ids, in the file's order.
+        let words: [(text: String, id: Int)]
         let merges: [Merge]
         let dropout: Double?
         let continuingSubwordPrefix: String?
@@ -13,8 +17,18 @@ struct HuggingFaceTokenizer: JSONReadable {
 
         init(json: JSONValue) throws(JSONProblem) {
             type = try json.read("type")
-            vocab = try json.read("vocab")
-            merges = try json.read("merges")
+            if type == HuggingFaceTokenizer.words {
+                // A dictionary would join characters that Unicode calls equivalent.
+                let members = try (json.read("vocab") as JSONObject).members
+                words = try members.map { (member) throws(JSONProblem) in
+                    (member.key, try Int(json: member.value, at: "vocab"))
+                }
+                (vocab, merges) = ([:], [])
+            } else {
+                vocab = try json.read("vocab")
+                words = []
+                merges = try json.read("merges")
+            }
             dropout = try json.read("dropout")
             continuingSubwordPrefix = try json.read("continuing_subword_prefix")
             endOfWordSuffix = try json.read("end_of_word_suffix")
@@ -57,9 +71,12 @@ struct HuggingFaceTokenizer: JSONReadable {
         let type: String
         let addPrefixSpace: Bool?
         let useRegex: Bool?
+        /// The settings of a step that splits text.
+        let split: JSONObject?
 
         init(json: JSONValue) throws(JSONProblem) {
             type = try json.read("type")
+            split = type == "Split" ? try JSONObject(json: json) : nil
             addPrefixSpace = try json.read("add_prefix_space")
             useRegex = try json.read("use_regex")
         }
@@ -83,14 +100,25 @@ struct HuggingFaceTokenizer: JSONReadable {
         padding = try json.read("padding")
     }
 
-    /// Returns the tokenizer that the file describes.
+    /// Returns the tokenizer that the file describes: of characters, of bytes, or of byte pairs.
+    ///
+    /// - Throws: the same as `bytePairs(path:)`.
+    func tokenizer(path: String) throws(Failure) -> any Tokenizer {
+        if model.type == Self.words, let characters = try characters() { return characters }
+        let bytePairs = try bytePairs(path: path)
+        let names = bytePairs.vocabulary.names
+        let isBytes = bytePairs.vocabulary.merges.isEmpty && names == Self.byteNames
+        return isBytes ? ByteTokenizer() : bytePairs
+    }
+
+    /// Returns the byte-pair tokenizer that the file describes.
     ///
     /// `unk_token`, `fuse_unk` and `byte_fallback` have no effect, because every byte has a token.
     /// The decoder does not affect ids.
     ///
     /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding with GPT-2's
     ///   pattern, has a setting that gives different ids, or is inconsistent.
-    func tokenizer(path: String) throws(Failure) -> BytePairTokenizer {
+    func bytePairs(path: String) throws(Failure) -> BytePairTokenizer {
         if let setting = foreignSetting {
             throw .badData(
                 path, "has \(setting), which differs from GPT-2's tokenizer",
@@ -168,11 +196,19 @@ struct HuggingFaceTokenizer: JSONReadable {
 
     /// Returns the content of the file for a vocabulary. It depends only on the vocabulary.
     static func text(of vocabulary: BytePairVocabulary) -> String {
+        text(
+            names: vocabulary.names, merges: vocabulary.merges, endOfText: vocabulary.endOfText)
+    }
+
+    /// Returns the content of the file for the spelling of each id and the merges.
+    static func text(
+        names: [String], merges: [BytePairVocabulary.Merge], endOfText: UInt32?
+    ) -> String {
         var text = "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
         text += "  \"added_tokens\": ["
-        if let id = vocabulary.endOfText {
+        if let id = endOfText {
             text +=
-                "\n    {\"id\": \(id), \"content\": \(jsonQuoted(vocabulary.names[Int(id)])), "
+                "\n    {\"id\": \(id), \"content\": \(jsonQuoted(names[Int(id)])), "
                 + "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
                 + "\"normalized\": true, \"special\": true}\n  "
         }
@@ -185,12 +221,12 @@ struct HuggingFaceTokenizer: JSONReadable {
         text += "    \"unk_token\": null,\n    \"continuing_subword_prefix\": \"\",\n"
         text += "    \"end_of_word_suffix\": \"\",\n    \"fuse_unk\": false,\n"
         text += "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {"
-        for (id, name) in vocabulary.names.enumerated() {
+        for (id, name) in names.enumerated() {
             text += (id == 0 ? "\n      " : ",\n      ") + jsonQuoted(name) + ": \(id)"
         }
         text += "\n    },\n    \"merges\": ["
-        for (rank, merge) in vocabulary.merges.enumerated() {
-            let line = vocabulary.names[Int(merge.left)] + " " + vocabulary.names[Int(merge.right)]
+        for (rank, merge) in merges.enumerated() {
+            let line = names[Int(merge.left)] + " " + names[Int(merge.right)]
             text += (rank == 0 ? "\n      " : ",\n      ") + jsonQuoted(line)
         }
         return text + "\n    ]\n  }\n}\n"

@@ -15,6 +15,12 @@ package protocol Tokenizer: Sendable {
     /// The SHA-256 of `savedForm` in hexadecimal. Equal fingerprints mean equal ids for all text.
     var fingerprint: String { get }
 
+    /// The content of a `tokenizer.json` that Hugging Face's Tokenizers reads.
+    var huggingFaceForm: String { get }
+
+    /// The files of the vocabulary next to `tokenizer.json` in Hugging Face's layout.
+    var vocabularyFiles: [HuggingFaceFile] { get }
+
     /// Returns an encoder for one text that arrives in pieces.
     ///
     /// - Parameter source: the name of the text in failures, such as a file's path.
@@ -39,6 +45,7 @@ package protocol TokenEncoder {
 
 extension Tokenizer {
     package var endOfTextName: String? { nil }
+    package var vocabularyFiles: [HuggingFaceFile] { [] }
 
     /// Returns the bytes that the ids represent; the exact inverse of encoding.
     ///

@@ -20,7 +20,7 @@ extension BytePairTokenizer {
                 remedy: "put vocab.json and merges.txt, or encoder.json and vocab.bpe, there")
         }
         let file: HuggingFaceTokenizer = try readJSON(path, remedy: useOwnFile)
-        self = try file.tokenizer(path: path)
+        self = try file.bytePairs(path: path)
     }
 }
 

@@ -6,7 +6,9 @@ extension RangeTestResult {
     package var page: Page {
         let ramp = curve.ramp
         let recipe = plan.recipe
-        let from = start.map { "the checkpoint of step \(startStep) in \($0)" } ?? "new parameters"
+        let from =
+            start.map { "the checkpoint of step \(startStep) in \($0)" } ?? initialModel?.title
+            ?? "new parameters"
         let kind: Page.Note.Kind = recommendation.rate == nil ? .warning : .information
         let note = Page.Item.note(kind, sentence(recommendationText))
         let ending = endingText.map { [Page.Item.note(.information, sentence($0))] } ?? []

@@ -1,5 +1,6 @@
 import Recipes
 import Support
+import Training
 
 /// The result of a range test for a recipe.
 package struct RangeTestResult: Sendable {
@@ -15,6 +16,8 @@ package struct RangeTestResult: Sendable {
     package let startStep: Int
     /// The run of that checkpoint; nil for new parameters.
     package let start: String?
+    /// The trained model whose parameters the test began with; nil for none.
+    package let initialModel: InitialModelRecord?
     /// The recommended value of `learning_rate`: the rate at the recipe's base batch, rounded to
     /// three digits. Nil if there is no recommendation, or if a rule's formula is not proportional
     /// to the rate.
@@ -22,7 +25,7 @@ package struct RangeTestResult: Sendable {
 
     package init(
         curve: RangeCurve, searches: [RateSearch], plan: TrainingPlan, recipeText: String,
-        startStep: Int, start: String?
+        startStep: Int, start: String?, initialModel: InitialModelRecord? = nil
     ) {
         self.curve = curve
         self.searches = searches
@@ -30,6 +33,7 @@ package struct RangeTestResult: Sendable {
         self.recipeText = recipeText
         self.startStep = startStep
         self.start = start
+        self.initialModel = initialModel
         recommendation = RateRecommendation(curve, searches.last)
         baseRate = recommendation.rate.flatMap { Self.baseRate(of: $0, plan) }
     }
@@ -140,7 +144,7 @@ package struct RangeTestResult: Sendable {
         let ranges = (search?.goodRanges ?? []).map { range -> JSONValue in
             [.number(range.lowest), .number(range.highest)]
         }
-        return [
+        var object: JSONObject = [
             "from": .number(ramp.from), "to": .number(ramp.to),
             "shape": .string(ramp.shape.rawValue), "steps": .integer(ramp.steps),
             "steps_taken": .integer(curve.points.count),
@@ -163,6 +167,8 @@ package struct RangeTestResult: Sendable {
             "base_batch": .integer(plan.rate.baseBatch), "rule": .string(plan.rate.rule.rawValue),
             "optimizer": .string(plan.recipe.optimizer.name.rawValue),
         ]
+        if let initialModel { object["initial_model"] = .object(initialModel.json) }
+        return object
     }
 }
 

@@ -12,6 +12,8 @@ package struct RangeTestSession {
     private let overrides: [String]
     /// The run from whose newest checkpoint the test begins; nil for new parameters.
     private let startPath: String?
+    /// The trained model whose parameters the test begins with; nil for none.
+    private let initialRequest: InitialModelRequest?
     /// The folder to create for the results; nil for none.
     private let outPath: String?
     /// The file to create for the recipe with the recommended rate; nil for none.
@@ -22,7 +24,8 @@ package struct RangeTestSession {
     /// Creates a session that has taken no step.
     package init(
         recipePath: String, dataPath: String, ramp: RateRamp, probeSteps: Int,
-        overrides: [String], startPath: String?, outPath: String?, writePath: String?, in job: Job
+        overrides: [String], startPath: String?, initialModel: InitialModelRequest? = nil,
+        outPath: String?, writePath: String?, in job: Job
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
@@ -30,6 +33,7 @@ package struct RangeTestSession {
         self.probeSteps = probeSteps
         self.overrides = overrides
         self.startPath = startPath
+        initialRequest = initialModel
         self.outPath = outPath
         self.writePath = writePath
         self.job = job
@@ -40,26 +44,38 @@ package struct RangeTestSession {
     ///
     /// - Throws: `Failure` before any step is taken if a part of the request is invalid.
     package func run() throws(Failure) -> RangeTestResult? {
-        // Only the first host needs the recipe.
+        // Only the first host needs the recipe and the initial model.
+        let initial = try world.onFirstRank { () throws(Failure) in
+            try initialRequest.map { (request) throws(Failure) in try InitialModel(request) }
+        }.flatMap(\.self)
         let text = try world.fromFirstRank { () throws(Failure) in try readText(recipePath) }
+        let record = try InitialModelRecord.fromFirstRank(initial?.record, world)
         let recipe = try world.agree { () throws(Failure) in
-            var recipe = try Recipe(toml: text, name: recipePath, overrides: overrides)
+            var recipe = try Recipe(
+                toml: text, name: recipePath, overrides: overrides, model: record?.defaults())
             // A range test does not evaluate.
             recipe.training.averagingPower = nil
             return recipe
         }
         let input = try job.prepare(recipe, dataPath: dataPath)
-        let vega = try world.onFirstRank { () throws(Failure) in try prepareOutput(text) }
+        let fit = try world.fromFirstRank { () throws(Failure) in
+            try initial?.text(
+                fitting: input.plan.recipe.model, dataPath: dataPath,
+                tokenizer: input.data.tokenizer) ?? ""
+        }
+        let vega = try world.onFirstRank { () throws(Failure) in
+            try prepareOutput(text, record)
+        }
         try input.plan.requireMemory(world)
         let runner = try StepRunner(plan: input.plan, communicator: world, engine: job.makeEngine())
-        let startStep = try begin(runner, input.data)
-        announce(input.plan, startStep: startStep)
+        let startStep = try begin(runner, input.data, initial)
+        announce(input.plan, startStep: startStep, initial: fit)
         let trials = try takeSteps(runner, input)
         try runner.free()
         guard let (curve, searches) = trials else { return nil }
         let result = RangeTestResult(
             curve: curve, searches: searches, plan: input.plan, recipeText: text,
-            startStep: startStep, start: startPath)
+            startStep: startStep, start: startPath, initialModel: record)
         try world.onFirstRank { () throws(Failure) in
             guard let out = outPath else { return }
             try ResultFolder(out).write(
@@ -74,7 +90,9 @@ package struct RangeTestSession {
     /// Checks that the outputs can be written, before steps are taken.
     ///
     /// - Returns: the script that draws the report's chart; empty if there is no report.
-    private func prepareOutput(_ text: String) throws(Failure) -> String {
+    private func prepareOutput(
+        _ text: String, _ initialModel: InitialModelRecord?
+    ) throws(Failure) -> String {
         if let path = writePath {
             guard !path.isEmpty else {
                 throw .option(
@@ -88,26 +106,29 @@ package struct RangeTestSession {
                     "--write", path, "is also the path of --out",
                     remedy: "give --write the path of the new recipe")
             }
-            try requireEditable(text)
+            try requireEditable(text, initialModel)
             try requireRoom(for: text, at: path)
         }
         guard let out = outPath else { return "" }
         return try ResultFolder(out).prepare()
     }
 
-    /// Fills the state from a run or with new parameters; returns the run's step, or 0 for new
-    /// parameters.
-    private func begin(_ runner: StepRunner, _ data: TrainingData) throws(Failure) -> Int {
+    /// Fills the state from a run, or with the parameters of a trained model, or with new ones;
+    /// returns the run's step, or 0.
+    private func begin(
+        _ runner: StepRunner, _ data: TrainingData, _ initial: InitialModel?
+    ) throws(Failure) -> Int {
         guard let start = startPath else {
-            try runner.initialize()
+            try runner.initialize(from: initial)
             return 0
         }
         return try runner.begin(from: RunFolder(start), data: data)
     }
 
-    private func announce(_ plan: TrainingPlan, startStep: Int) {
+    private func announce(_ plan: TrainingPlan, startStep: Int, initial: String) {
         let start =
-            startPath.map { "the checkpoint of step \(startStep) in \($0)" } ?? "new parameters"
+            startPath.map { "the checkpoint of step \(startStep) in \($0)" }
+            ?? (initial.isEmpty ? "new parameters" : initial)
         job.announce(
             """
             trying learning rates from \(ramp.from) to \(ramp.to), \(ramp.shape.rawValue), in \
@@ -131,7 +152,7 @@ package struct RangeTestSession {
         let (start, fall): (Double, Double)
         if let rate = curve.startingRate, let known = curve.fall {
             (start, fall) = (rate, known)
-        } else if startPath != nil, curve.fall != nil {
+        } else if startPath != nil || initialRequest != nil, curve.fall != nil {
             // The loss of a trained model may fall by less than its noise.
             (start, fall) = (recipeRate, 0)
         } else {
@@ -202,9 +223,12 @@ package struct RangeTestSession {
             }
         }
         return try world.onFirstRank { () throws(Failure) in
-            let rate = try givenRate(result.recipeText).scaled(to: rate)
+            let model = result.initialModel
+            let rate = try givenRate(result.recipeText, model).scaled(to: rate)
             let edited = Self.edited(result.recipeText, rate)
-            _ = try Recipe(toml: edited, name: "\(recipePath) with this learning_rate")
+            _ = try Recipe(
+                toml: edited, name: "\(recipePath) with this learning_rate",
+                model: model?.defaults())
             // Another process may have created the file in the meantime.
             try requireAbsent(path)
             try AtomicFile.write(edited, to: path)
@@ -218,8 +242,11 @@ package struct RangeTestSession {
     }
 
     /// Returns the rates of the recipe with its overrides.
-    private func givenRate(_ text: String) throws(Failure) -> RecipeRate {
-        let recipe = try Recipe(toml: text, name: recipePath, overrides: overrides)
+    private func givenRate(
+        _ text: String, _ initialModel: InitialModelRecord?
+    ) throws(Failure) -> RecipeRate {
+        let recipe = try Recipe(
+            toml: text, name: recipePath, overrides: overrides, model: initialModel?.defaults())
         return RecipeRate(
             learningRate: recipe.optimizer.learningRate,
             minimumLearningRate: recipe.schedule.minimumLearningRate)
@@ -238,15 +265,20 @@ package struct RangeTestSession {
     /// Checks that --write can change the rates in a recipe's text and nothing else.
     ///
     /// - Throws: `Failure` (configuration) if it cannot.
-    private func requireEditable(_ text: String) throws(Failure) {
-        let rate = try givenRate(text)
+    private func requireEditable(
+        _ text: String, _ initialModel: InitialModelRecord?
+    ) throws(Failure) {
+        let rate = try givenRate(text, initialModel)
         let floor = rate.minimumLearningRate
-        var expected = try Recipe(unchecked: text, name: recipePath)
+        let model = try initialModel?.defaults()
+        var expected = try Recipe(unchecked: text, name: recipePath, model: model)
         expected.optimizer.learningRate = rate.learningRate
         if let floor { expected.schedule.minimumLearningRate = floor }
         try expected.validate()
         let edited = Self.edited(text, rate)
-        guard (try? Recipe(toml: edited, name: recipePath)) != expected else { return }
+        guard (try? Recipe(toml: edited, name: recipePath, model: model)) != expected else {
+            return
+        }
         throw .file(
             .configuration, recipePath,
             "has a form in which --write cannot change its learning_rate",

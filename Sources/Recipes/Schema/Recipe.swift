@@ -10,6 +10,7 @@ package struct Recipe: Sendable, Equatable {
     package var reduction = ReductionConfiguration()
     package var evaluation = EvaluationConfiguration()
     package var checkpoint = CheckpointConfiguration()
+    package var telemetry = TelemetryConfiguration()
 
     package init() {}
 
@@ -19,10 +20,13 @@ package struct Recipe: Sendable, Equatable {
     /// `global_batch` before overrides, so that overriding the batch scales the learning rate.
     /// Failures call the recipe `name`.
     ///
+    /// - Parameter model: the values of unset keys of [model]; nil for their defaults.
     /// - Throws: `Failure` (configuration; usage for an override without "=") that names the key.
-    package init(toml: String, name: String, overrides: [String] = []) throws(Failure) {
+    package init(
+        toml: String, name: String, overrides: [String] = [], model: GPTConfiguration? = nil
+    ) throws(Failure) {
         let settings = try overrides.map(RecipeSetting.init(_:))
-        try self.init(unchecked: toml, name: name, settings: settings)
+        try self.init(unchecked: toml, name: name, settings: settings, model: model)
         try validate()
     }
 
@@ -31,12 +35,14 @@ package struct Recipe: Sendable, Equatable {
     /// - Parameters:
     ///   - settingsFile: the path of the file that has the settings; nil for the command line.
     ///   - omitting: a section that is not read.
+    ///   - model: the values of unset keys of [model]; nil for their defaults.
     /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of the
     ///   wrong kind.
     package init(
         unchecked toml: String, name: String, settings: [RecipeSetting] = [],
-        settingsFile: String? = nil, omitting: String? = nil
+        settingsFile: String? = nil, omitting: String? = nil, model: GPTConfiguration? = nil
     ) throws(Failure) {
+        if let model { self.model = model }
         var written: Set<String> = []
         var document = try RecipeValue.document(toml, name: name)
         if let omitting { document[omitting] = nil }
@@ -60,6 +66,10 @@ package struct Recipe: Sendable, Equatable {
         if !written.contains("optimizer.weight_decay") {
             optimizer.weightDecay = OptimizerConfiguration(name: optimizer.name).weightDecay
         }
+        // The base of another parametrization would not be valid.
+        guard model != nil, written.contains("model.parametrization") else { return }
+        if !written.contains("model.base_width") { self.model.baseWidth = nil }
+        if !written.contains("model.base_layers") { self.model.baseLayers = nil }
     }
 
     /// Sets one key.
@@ -100,6 +110,7 @@ package struct Recipe: Sendable, Equatable {
         try reduction.validate()
         try evaluation.validate()
         try checkpoint.validate()
+        try telemetry.validate()
         try require(
             training.precision == .fp32 || model.headWidth.isMultiple(of: 2),
             or: .key(
@@ -166,6 +177,13 @@ package struct Recipe: Sendable, Equatable {
     /// The recipe as TOML, without unset keys and comments.
     package var tomlWithoutComments: String {
         toml.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined(separator: "\n")
+    }
+
+    /// The [model] section as TOML, without comments.
+    package var modelSection: String {
+        let lines = tomlWithoutComments.split(separator: "\n")
+        let rest = lines.dropFirst().prefix { !$0.hasPrefix("[") }
+        return (lines.prefix(1) + rest).joined(separator: "\n") + "\n"
     }
 
     /// A key in which two recipes differ, and both values as TOML.

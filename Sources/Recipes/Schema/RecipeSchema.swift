@@ -10,7 +10,7 @@ extension Recipe {
     /// All keys of a recipe, in the order in which they are written.
     static let fields: [RecipeField] =
         modelFields + trainingFields + optimizerFields + scheduleFields + scalingFields
-        + reductionFields + evaluationFields + checkpointFields
+        + reductionFields + evaluationFields + checkpointFields + telemetryFields
 
     private static let modelFields: [RecipeField] = [
         .init(
@@ -224,6 +224,18 @@ extension Recipe {
         .init(
             "checkpoint.compare_every", \.checkpoint.compareEvery,
             "Steps between comparisons of all ranks' parameters; 0 for only before checkpoints."),
+    ]
+
+    private static let telemetryFields: [RecipeField] = [
+        .init(
+            "telemetry.tensorboard", \.telemetry.tensorboard,
+            "Also write the metrics to event files for TensorBoard, in the run's folder."),
+        .init(
+            "telemetry.histogram_every", \.telemetry.histogramEvery,
+            "Steps between TensorBoard's histograms of weights and gradients; 0 for none."),
+        .init(
+            "telemetry.sample_every", \.telemetry.sampleEvery,
+            "Steps between texts in TensorBoard that the model generates; 0 for none."),
     ]
 }
 

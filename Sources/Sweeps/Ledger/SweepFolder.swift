@@ -15,8 +15,8 @@ package struct SweepFolder: Sendable {
     package var specification: String { "\(path)/sweep.toml" }
     /// The path of a copy of the recipe that the specification names.
     package var recipe: String { "\(path)/base-recipe.toml" }
-    /// The path of the file with the location and the fingerprint of the data, and the hash of the
-    /// recipe.
+    /// The path of the file with the location and the fingerprint of the data, the hash of the recipe,
+    /// and the initial model.
     package var origin: String { "\(path)/origin.json" }
     /// The path of the file with a line for each point that has ended.
     package var ledger: String { "\(path)/ledger.jsonl" }
@@ -47,7 +47,7 @@ package struct SweepFolder: Sendable {
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if the folder cannot be written.
     package func create(
         specification text: String, recipe recipeText: String, dataPath: String,
-        fingerprint: String, trainingTokens: Int
+        fingerprint: String, trainingTokens: Int, initialModel: InitialModelRecord? = nil
     ) throws(Failure) {
         guard !holdsSweep else {
             throw .file(
@@ -58,11 +58,12 @@ package struct SweepFolder: Sendable {
         try AtomicFolder.create(at: path, marker: "sweep.toml") { (partial) throws(Failure) in
             let inside = SweepFolder(partial)
             try AtomicFile.write(recipeText, to: inside.recipe)
-            let origin: JSONObject = [
+            var origin: JSONObject = [
                 "data": .string(dataPath), "data_fingerprint": .string(fingerprint),
                 "training_tokens": .integer(trainingTokens),
                 "recipe_sha256": .string(SHA256.hash(recipeText)),
             ]
+            if let initialModel { origin["initial_model"] = .object(initialModel.json) }
             try AtomicFile.write(origin.text + "\n", to: inside.origin)
             try AtomicFile.write(text, to: inside.specification)
         }
@@ -83,23 +84,26 @@ package struct SweepFolder: Sendable {
         guard holdsSweep else { throw .holdsNo("sweep", path, command: "sweep") }
         return try SweepSpecification(
             toml: try readText(specification), name: specification, recipeFile: recipe,
-            recipe: readText
+            model: try readInitialModel()?.defaults(), recipe: readText
         )
     }
 
-    /// The data and the recipe with which a sweep was started.
+    /// The data, the recipe and the initial model with which a sweep was started.
     package struct Origin: Sendable, JSONReadable {
         package let dataPath: String
         package let fingerprint: String
         /// The number of tokens in the training data; nil if an earlier version started the sweep.
         package let trainingTokens: Int?
         package let recipeHash: String
+        /// The trained model from which every run starts; nil for new parameters.
+        package let initialModel: InitialModelRecord?
 
         package init(json: JSONValue) throws(JSONProblem) {
             dataPath = try json.read("data")
             fingerprint = try json.read("data_fingerprint")
             trainingTokens = try json.read("training_tokens")
             recipeHash = try json.read("recipe_sha256")
+            initialModel = try json.read("initial_model")
         }
     }
 
@@ -114,6 +118,13 @@ package struct SweepFolder: Sendable {
                 remedy: "start a new sweep")
         }
         return origin
+    }
+
+    /// Returns the trained model from which every run starts; nil for new parameters.
+    ///
+    /// - Throws: the same as `readOrigin`.
+    package func readInitialModel() throws(Failure) -> InitialModelRecord? {
+        FileSystem.exists(origin) ? try readOrigin().initialModel : nil
     }
 
     /// Removes the checkpoints of a finished point, whose losses are in the ledger. Does nothing if

@@ -35,10 +35,12 @@ package struct SweepLedger: Sendable {
     private let before: Int
     /// The number of groups of this start of the sweep; nil if it trains nothing.
     private let groups: Int?
+    /// The digest of the trained model from which every run starts; nil for new parameters.
+    private let initialModel: String?
 
     package init(
         _ folder: SweepFolder, schedule: SweepSchedule, session: String, plan: SweepPlan? = nil,
-        budget: SweepBudget? = nil, groups: Int? = nil
+        budget: SweepBudget? = nil, groups: Int? = nil, initialModel: String? = nil
     ) {
         self.folder = folder
         self.schedule = schedule
@@ -46,6 +48,7 @@ package struct SweepLedger: Sendable {
         self.plan = plan
         self.budget = budget
         self.groups = groups
+        self.initialModel = initialModel
         before = plan == nil ? 0 : (try? MetricsLog.read(folder.ledger).count) ?? 0
     }
 
@@ -160,8 +163,10 @@ package struct SweepLedger: Sendable {
         ]
         if let seconds { timing["seconds"] = .number(seconds) }
         if let groups { timing["groups"] = .integer(groups) }
+        var line = result.line
+        if let initialModel { line["initial_model"] = .string(initialModel) }
         try locked { () throws(Failure) in
-            try MetricsLog.append(result.line, to: folder.ledger)
+            try MetricsLog.append(line, to: folder.ledger)
             try MetricsLog.append(timing, to: folder.timings)
         }
         FileSystem.removeIfPossible(claim(of: result.point))

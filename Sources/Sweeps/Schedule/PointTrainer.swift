@@ -15,6 +15,9 @@ struct PointTrainer {
     /// The group's part of the sweep's job.
     let job: Job
     let engine: ComputeEngine
+    /// The trained model from which every run starts, on the group's first rank; nil for new
+    /// parameters.
+    let initialModel: InitialModel?
 
     private var group: Communicator { job.communicator }
 
@@ -48,9 +51,9 @@ struct PointTrainer {
             input, run: run, job: job, engine: engine, warnsOfWrongRates: false)
         // Only the first rank has looked for a run.
         if try group.isTrueOnAnyRank(isResumed == true) {
-            _ = try trainer.resume()
+            _ = try trainer.resume(orStartFrom: initialModel)
         } else {
-            try trainer.start()
+            try trainer.start(from: initialModel)
         }
         let diverged: Bool
         do throws(Failure) {
@@ -84,7 +87,7 @@ struct PointTrainer {
         if FileSystem.exists(partial) { try FileSystem.removeFlatFolder(partial) }
         try run.create(
             recipe: input.plan.recipe.toml, dataPath: input.data.path,
-            tokenizerFrom: input.data.tokenizer?.savedForm)
+            tokenizerFrom: input.data.tokenizer?.savedForm, initialModel: initialModel?.record)
         return false
     }
 

@@ -73,8 +73,9 @@ extension SweepSession {
     /// Returns the expected duration of the remaining runs. All groups measure a few steps of each
     /// batch at the same time. Collective: every rank must call this.
     package func estimate() throws(Failure) -> SweepEstimate {
+        let initial = try initialModel()
         let (input, groups) = try world.agree { () throws(Failure) in
-            let input = try readInput()
+            let input = try readInput(initial.record)
             return (input, try groupCount(input.specification))
         }
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)

@@ -26,19 +26,24 @@ package struct SweepSession {
     private let groups: Int?
     /// The budget of a planned sweep; nil for a grid, or to resume a planned sweep without limit.
     private let budget: SweepBudget?
+    /// The trained model from which every run starts; nil for new parameters, or to resume with the
+    /// sweep's own.
+    let initialRequest: InitialModelRequest?
     let job: Job
     let folder: SweepFolder
     var world: Communicator { job.communicator }
 
     package init(
         specificationPath: String?, dataPath: String?, sweepPath: String, resumes: Bool,
-        groups: Int?, budget: SweepBudget? = nil, in job: Job
+        groups: Int?, budget: SweepBudget? = nil, initialModel: InitialModelRequest? = nil,
+        in job: Job
     ) {
         self.specificationPath = specificationPath
         self.dataPath = dataPath
         self.resumes = resumes
         self.groups = groups
         self.budget = budget
+        initialRequest = initialModel
         self.job = job
         folder = SweepFolder(sweepPath)
     }
@@ -46,12 +51,14 @@ package struct SweepSession {
     /// Trains every point that has no result yet. Collective: every rank must call this.
     package func run() throws(Failure) -> SweepOutcome {
         if resumes { try requireSharedFolder() }
-        let input = try world.agree { () throws(Failure) in try readInput() }
+        let initial = try initialModel()
+        let input = try world.agree { () throws(Failure) in try readInput(initial.record) }
         try world.sameOnAllRanks("specification", SHA256.hash(input.text))
         try world.sameOnAllRanks("training data", input.data.fingerprint)
         let groups = try world.agree { () throws(Failure) in try groupCount(input.specification) }
         let lock = try world.onFirstRank { () throws(Failure) in
-            try prepareFolder(input)
+            if let model = initial.model { try announce(model, for: input) }
+            try prepareFolder(input, initial.record)
             return try RunLock(RunFolder(folder.path))
         }
         defer { withExtendedLifetime(lock) {} }
@@ -64,7 +71,7 @@ package struct SweepSession {
         let plan = try world.agree { () throws(Failure) in try makePlan(input.specification) }
         let ledger = SweepLedger(
             folder, schedule: schedule, session: session, plan: plan, budget: budget,
-            groups: groups)
+            groups: groups, initialModel: initial.record?.digest)
         try world.onFirstRank { () throws(Failure) in
             let results = try ledger.results()
             guard let plan else {
@@ -75,7 +82,7 @@ package struct SweepSession {
             let gridRuns = isChanged ? schedule.openPoints(results).count : 0
             if let clause = try plan.untrained(results, gridRuns: gridRuns) { job.announce(clause) }
         }
-        if try trainPoints(input, groups, ledger) { return .stopped }
+        if try trainPoints(input, groups, ledger, initial.record) { return .stopped }
         // The first rank writes the findings. The other ranks learn only whether it succeeded.
         let findings = try world.onFirstRank { () throws(Failure) in
             let findings = try folder.findings()
@@ -115,12 +122,17 @@ package struct SweepSession {
         let warnings: [SweepWarning]
     }
 
-    func readInput() throws(Failure) -> Input {
+    /// Reads the specification and opens the data.
+    ///
+    /// - Parameter initialModel: the trained model from which every run starts; nil for none.
+    func readInput(_ initialModel: InitialModelRecord?) throws(Failure) -> Input {
         let specification: SweepSpecification
         let text: String
         if let path = specificationPath {
             text = try readText(path)
-            specification = try SweepSpecification(toml: text, name: path) {
+            specification = try SweepSpecification(
+                toml: text, name: path, model: initialModel?.defaults()
+            ) {
                 (recipe) throws(Failure) in try readText(Self.path(recipe, relativeTo: path))
             }
             if resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
@@ -134,6 +146,12 @@ package struct SweepSession {
                     + "--resume to resume the sweep in --out")
         }
         try specification.validate()
+        if let initialModel, specification.hasSizes {
+            throw .option(
+                "--init-from", initialModel.path,
+                "is one model, but the specification has models of several sizes",
+                remedy: "remove widths and layers from it")
+        }
         var recipe = try specification.firstRecipe
         try recipe.training.precision.requireProcessor(emulates: job.emulatesBF16)
         let data = try TrainingData(
@@ -192,12 +210,14 @@ package struct SweepSession {
         for warning in input.warnings { job.warn(warning.sentence) }
     }
 
-    private func prepareFolder(_ input: Input) throws(Failure) {
+    private func prepareFolder(
+        _ input: Input, _ initialModel: InitialModelRecord?
+    ) throws(Failure) {
         guard resumes else {
             return try folder.create(
                 specification: input.text, recipe: input.specification.recipeText,
                 dataPath: FileSystem.absolute(input.data.path), fingerprint: input.data.fingerprint,
-                trainingTokens: input.data.training.tokenCount)
+                trainingTokens: input.data.training.tokenCount, initialModel: initialModel)
         }
         let origin = try folder.readOrigin()
         guard origin.fingerprint == input.data.fingerprint else {
@@ -278,12 +298,15 @@ package struct SweepSession {
 
     /// Trains points in each group until none is left; returns whether a signal stopped the sweep.
     private func trainPoints(
-        _ input: Input, _ groups: Int, _ ledger: SweepLedger
+        _ input: Input, _ groups: Int, _ ledger: SweepLedger, _ initialModel: InitialModelRecord?
     ) throws(Failure) -> Bool {
         let group = try world.split(color: world.rank * groups / world.size, key: world.rank)
+        let model = try group.onFirstRank { () throws(Failure) in
+            try initialModel.map { (record) throws(Failure) in try InitialModel(again: record) }
+        }.flatMap(\.self)
         let trainer = PointTrainer(
             specification: input.specification, folder: folder, dataPath: input.data.path,
-            job: job.part(for: group), engine: job.makeEngine())
+            job: job.part(for: group), engine: job.makeEngine(), initialModel: model)
         var progress = SweepProgress(isShown: job.isFirstRank, mode: job.progress, ledger: ledger)
         defer { progress.finish() }
         var isStopped = false
@@ -357,36 +380,4 @@ package struct SweepSession {
                 rule: String(parts[4]), batch: batch, rate: rate, seed: seed,
                 variant: SweepVariant(name: parts[3])))
     }
-}
-
-/// The progress line of a sweep on rank 0, which shows how many of the points known so far have
-/// ended.
-private struct SweepProgress {
-    private let line: ProgressLine?
-    private var details: [String] = []
-
-    init(isShown: Bool, mode: ProgressMode, ledger: SweepLedger) {
-        line = (isShown ? try? ledger.progress() : nil).map {
-            ProgressLine(
-                "sweeping", done: $0.done, total: $0.total,
-                unit: .things("runs", showsRate: false), mode: mode,
-                environment: processEnvironment())
-        }
-    }
-
-    func update(_ progress: SweepLedger.Progress) {
-        line?.update(done: progress.done, total: progress.total, details: details)
-    }
-
-    /// Sets the details of the line to the result of a point that this rank's group has trained.
-    mutating func ended(_ result: PointResult) {
-        let loss = result.curve.last?.validationLoss ?? .nan
-        details = [
-            "batch \(result.point.batch)",
-            "lr \(Format.scientific(result.learningRate, digits: 3))",
-            result.diverged ? "diverged" : "validation \(Format.fixed(loss, decimals: 4))",
-        ]
-    }
-
-    func finish() { line?.finish() }
 }

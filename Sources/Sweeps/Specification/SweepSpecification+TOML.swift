@@ -14,11 +14,12 @@ extension SweepSpecification {
     ///   - toml: the text of the specification.
     ///   - name: the path of its file, for messages.
     ///   - recipeFile: the path of the sweep's copy of the recipe; nil to read the user's.
+    ///   - model: the trained model from which every run starts; nil for new parameters.
     ///   - recipe: returns the text of the recipe at a path.
     /// - Throws: `Failure` (configuration) that names the first key that is missing, unknown or
     ///   invalid; the failures of `recipe`.
     package init(
-        toml: String, name: String, recipeFile: String? = nil,
+        toml: String, name: String, recipeFile: String? = nil, model: GPTConfiguration? = nil,
         recipe: (_ path: String) throws(Failure) -> String
     ) throws(Failure) {
         let document = try RecipeValue.document(toml, name: name)
@@ -34,7 +35,7 @@ extension SweepSpecification {
         try Self.refuseOwnKeys(settings, table)
         baseRecipe = try Recipe(
             unchecked: recipeText, name: self.recipeFile, settings: settings,
-            settingsFile: name, omitting: "scaling")
+            settingsFile: name, omitting: "scaling", model: model)
         batches = try table.required("batches", "[8, 16, 32]", of: table.integers)
         learningRates = try table.required(
             "learning_rates", "[1e-4, 2e-4, 4e-4, 8e-4]", of: table.numbers)

@@ -116,8 +116,9 @@ package final class StepRunner {
     ///   - batchBytes: the memory of the batches.
     ///   - metricsBytes: the size of the log that a resume reads.
     ///   - copyBytes: the size of this rank's copy of the state, from which it writes checkpoints.
+    ///   - telemetryBytes: the memory for histograms and texts.
     package func memory(
-        batchBytes: Int, metricsBytes: Int = 0, copyBytes: Int = 0
+        batchBytes: Int, metricsBytes: Int = 0, copyBytes: Int = 0, telemetryBytes: Int = 0
     ) throws(Failure) -> MemoryPlan {
         let peerBytes = reducer.peerBytes
         // The log is read before the first step touches this memory.
@@ -136,6 +137,7 @@ package final class StepRunner {
             .init("scratch", model.scratchBytes(parameters: state.parameters)),
             .init("batches", batchBytes),
             .init("checkpoint copy", copyBytes),
+            .init("telemetry", telemetryBytes),
             .init("trace", traceBytes),
             .init("log", log),
         ]
@@ -150,9 +152,14 @@ package final class StepRunner {
 
     /// Initializes the parameters on rank 0 and sends them to the other ranks. Collective: every
     /// rank must call this.
-    package func initialize() throws(Failure) {
-        if communicator.rank == 0 {
+    ///
+    /// - Parameter initial: the trained model to start from, on rank 0; nil for new parameters.
+    /// - Throws: `Failure`, the same on all ranks, if that model cannot be read.
+    package func initialize(from initial: InitialModel? = nil) throws(Failure) {
+        try communicator.agree { () throws(Failure) in
+            guard communicator.rank == 0 else { return }
             model.layout.initialize(state.parameters.values, seed: plan.recipe.training.seed)
+            try initial?.load(into: state.parameters.values, model.layout)
         }
         try state.sendParameters()
         state.average?.add(state.parameters, step: 1, engine: engine)
@@ -163,11 +170,14 @@ package final class StepRunner {
     /// - Parameters:
     ///   - learningRate: the step's rate, the same on all ranks; nil for the rate of the schedule.
     ///   - requests: returns the requests of this rank; called late in the step.
+    ///   - observe: receives the gradients of a step that is not skipped, before clipping: all of
+    ///     them, or with a sharded optimizer the ranges of the rank's own shard; nil if unneeded.
     ///   - batches: returns the step's micro-batches.
     /// - Returns: the step's results and the requests of all ranks.
     /// - Throws: `Failure` if MPI reports an error.
     package func take(
-        learningRate: Double? = nil, requests: () -> RankRequests = { [] }, batches: Batches
+        learningRate: Double? = nil, requests: () -> RankRequests = { [] },
+        observe: ((Buffer<Float>) throws(Failure) -> Void)? = nil, batches: Batches
     ) throws(Failure) -> (record: StepRecord, requests: RankRequests) {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
@@ -195,6 +205,7 @@ package final class StepRunner {
             state.nonFinite.skip()
         } else {
             state.nonFinite.passed()
+            try observe?(gradients)
             try clock.measure(.update) { () throws(Failure) in
                 let clipping = clippingCoefficient(
                     norm: gradientNorm, clipNorm: plan.recipe.optimizer.clipNorm)

@@ -25,6 +25,8 @@ package final class Trainer {
     private let loader: SampleLoader
     let evaluator: Evaluator
     private let metrics: MetricsWriter
+    /// The recorder of histograms and texts; nil if the recipe requests none.
+    private let telemetry: ModelTelemetry?
     private let trace: Trace?
     /// The size in bytes of the copy of the state from which rank 0 writes checkpoints in the
     /// background; 0 if they are written between steps.
@@ -56,9 +58,13 @@ package final class Trainer {
             windowLimit: plan.recipe.evaluation.windows, communicator: communicator)
         metrics = MetricsWriter(
             run: run, plan: plan, job: job, warnsOfWrongRates: warnsOfWrongRates)
+        telemetry = try ModelTelemetry(
+            input, layout: runner.model.layout, state: runner.state, shards: runner.shards,
+            communicator: communicator, engine: engine)
         let needed = plan.copyBytes(elements: runner.model.layout.arena.count)
         let planned = try runner.memory(
-            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead)
+            batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead,
+            telemetryBytes: telemetry?.bytes ?? 0)
         copyNotice = TrainingPlan.copyNotice(
             copyBytes: needed, besides: planned.hostBytes,
             machineBytes: Int(try communicator.broadcast([Int64(machineMemoryBytes)])[0]))
@@ -82,22 +88,37 @@ package final class Trainer {
     package func memory() throws(Failure) -> MemoryPlan {
         try runner.memory(
             batchBytes: loader.bytes + evaluator.bytes, metricsBytes: metrics.bytesToRead,
-            copyBytes: communicator.rank == 0 ? copyBytes : 0)
+            copyBytes: communicator.rank == 0 ? copyBytes : 0,
+            telemetryBytes: telemetry?.bytes ?? 0)
     }
 
-    /// Starts a new run with new parameters, which rank 0 initializes. Collective: every rank must
-    /// call this.
-    package func start() throws(Failure) {
-        try runner.initialize()
+    /// Starts a new run, whose parameters rank 0 initializes. Collective: every rank must call this.
+    ///
+    /// - Parameters:
+    ///   - initial: the trained model to start from, on rank 0; nil for new parameters.
+    ///   - savesStart: whether a checkpoint is written before the first step, the same on all ranks.
+    package func start(
+        from initial: InitialModel? = nil, savesStart: Bool = false
+    ) throws(Failure) {
+        try runner.initialize(from: initial)
         try checkpoints.compareParameters(of: state)
         try communicator.agree { () throws(Failure) in try metrics.create() }
+        if savesStart { try checkpoints.save(state, isRequired: true, best: nil) }
     }
 
-    /// Resumes from the newest whole checkpoint, or from the start if none was ever written;
-    /// returns the step. Collective: every rank must call this.
-    package func resume() throws(Failure) -> Int {
+    /// Resumes from the newest whole checkpoint, and returns its step, or nil if none was ever
+    /// written and the run starts again. Collective: every rank must call this.
+    ///
+    /// - Parameters:
+    ///   - initial: the trained model to start from if no checkpoint was written, on rank 0; nil for
+    ///     new parameters.
+    ///   - savesStart: whether a run that starts again from that model writes a checkpoint before its
+    ///     first step, the same on all ranks.
+    package func resume(
+        orStartFrom initial: InitialModel? = nil, savesStart: Bool = false
+    ) throws(Failure) -> Int? {
         let isLoaded = try checkpoints.load(into: state)
-        if !isLoaded { try runner.initialize() }
+        if !isLoaded { try runner.initialize(from: initial) }
         try checkpoints.compareParameters(of: state)
         let steps = plan.recipe.training.steps
         try communicator.agree { () throws(Failure) in
@@ -108,7 +129,7 @@ package final class Trainer {
                 remedy: "resume with \(state.step) or more")
         }
         // A run that starts over also repeats the evaluation before its first step.
-        let last = isLoaded ? state.step : -1
+        let last = isLoaded && state.step > 0 ? state.step : -1
         let found = try communicator.agree { () throws(Failure) in
             try metrics.resume(
                 after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
@@ -119,7 +140,11 @@ package final class Trainer {
             let loss = try communicator.broadcast([found?.loss ?? 0])[0]
             checkpoints.best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
         }
-        return state.step
+        guard !isLoaded else { return state.step }
+        if savesStart, try communicator.isTrueOnAnyRank(initial != nil) {
+            try checkpoints.save(state, isRequired: true, best: nil)
+        }
+        return nil
     }
 
     /// Trains to the last step, or to the first good state after a stop was requested.
@@ -212,13 +237,18 @@ package final class Trainer {
 
     /// Takes one optimizer step on all ranks; returns the requests of all ranks.
     private func takeStep() throws(Failure) -> RankRequests {
-        let (record, requests) = try runner.take(requests: requestsOfThisRank) { sample, sequence in
+        let (record, requests) = try runner.take(
+            requests: requestsOfThisRank, observe: telemetry?.observer(ofStep: state.step + 1)
+        ) { sample, sequence in
             loader.load(firstSample: sample, order: data.order, firstSequence: sequence)
         }
         // All ranks have the same stragglers, which are rare.
         let hosts =
             record.stragglers.isEmpty ? [] : try communicator.gatherText(Communicator.hostName)
         metrics.record(record, hosts: hosts)
+        if let telemetry {
+            metrics.record(try telemetry.values(after: state), step: state.step)
+        }
         trace?.warnIfFull(step: state.step)
         if requests.contains(.checkpointWritten) { try checkpoints.finishPending() }
         try stopIfHopeless(loss: record.loss)

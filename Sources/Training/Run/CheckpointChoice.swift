@@ -13,15 +13,16 @@ package enum CheckpointChoice: Sendable, Equatable {
 
     /// Parses "best" or a step; nil means the newest checkpoint.
     ///
+    /// - Parameter option: the option with the text, for messages.
     /// - Throws: `Failure` (usage) if the text is neither.
-    package init(_ text: String?) throws(Failure) {
+    package init(_ text: String?, option: String = "--checkpoint") throws(Failure) {
         switch text {
         case nil: self = .newest
         case "best"?: self = .best
         case let text?:
             guard let step = Int(text), step >= 0 else {
                 throw Failure.option(
-                    "--checkpoint", text, "is neither a step nor \"best\"",
+                    option, text, "is neither a step nor \"best\"",
                     remedy: "give a step such as 1000, or best")
             }
             self = .step(step)

@@ -44,6 +44,8 @@ final class CheckpointKeeper {
 
     /// The key of the run's recipe in the manifest's `extra`.
     static let recipeKey = "recipe"
+    /// The key of the model from which the run started, in the manifest's `extra`.
+    private static let initialModelKey = "initial_model"
 
     /// A checkpoint whose outcome the ranks do not know yet.
     private struct Pending {
@@ -262,7 +264,7 @@ final class CheckpointKeeper {
     }
 
     private func manifest(of state: TrainingState, _ parameterHash: String) -> Manifest {
-        Manifest(
+        var manifest = Manifest(
             step: state.step, tokensSeen: state.step * plan.tokensPerStep,
             seed: plan.recipe.training.seed,
             sampleCursor: state.step * plan.lanes.globalBatch, lanes: plan.lanes.laneCount,
@@ -275,5 +277,9 @@ final class CheckpointKeeper {
                 CheckpointCounter.skippedStepsInARow.rawValue: "\(state.nonFinite.skippedInARow)",
                 Self.recipeKey: plan.recipe.toml,
             ])
+        if communicator.rank == 0, let record = try? run.readInitialModel() {
+            manifest.extra[Self.initialModelKey] = record.json.text
+        }
+        return manifest
     }
 }

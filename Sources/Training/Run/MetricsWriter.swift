@@ -12,6 +12,7 @@ final class MetricsWriter {
     private let plan: TrainingPlan
     private let job: Job
     private var log: MetricsLog?
+    private var tensorBoard: TensorBoardWriter?
     /// Whether the last line could not be written.
     private var linesWait = false
     private var progress: ProgressLine?
@@ -39,7 +40,14 @@ final class MetricsWriter {
     }
 
     func create() throws(Failure) {
-        if job.isFirstRank { log = try MetricsLog(creating: run.metrics) }
+        guard job.isFirstRank else { return }
+        log = try MetricsLog(creating: run.metrics)
+        openEventFile(resumingAt: nil)
+    }
+
+    private func openEventFile(resumingAt step: Int?) {
+        guard plan.recipe.telemetry.tensorboard else { return }
+        tensorBoard = TensorBoardWriter(run, resumingAt: step)
     }
 
     /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
@@ -64,6 +72,7 @@ final class MetricsWriter {
                 """)
         }
         self.log = log
+        openEventFile(resumingAt: step + 1)
         return best
     }
 
@@ -96,7 +105,7 @@ final class MetricsWriter {
         }
         if let sample = step.noise { noise.add(variance: sample.variance, signal: sample.signal) }
         let scale = noise.estimate
-        appendWithDiagnoses(MetricsFields.line(step, scale))
+        appendWithDiagnoses(MetricsFields.line(step, scale), step: step.step)
         if let warning = Straggler.warning(step.stragglers, hosts: hosts) {
             logger.warning("\(warning)")
         }
@@ -114,7 +123,7 @@ final class MetricsWriter {
     func record(_ evaluation: Evaluation, step: Int) {
         validationLoss = evaluation.loss
         guard job.isFirstRank else { return }
-        appendWithDiagnoses(MetricsFields.line(evaluation, step: step))
+        appendWithDiagnoses(MetricsFields.line(evaluation, step: step), step: step)
     }
 
     func warnOfMissingCheckpoint(step: Int, _ defect: StateDefect) {
@@ -126,11 +135,18 @@ final class MetricsWriter {
             """)
     }
 
+    /// Records values that only TensorBoard shows.
+    func record(_ values: [SummaryValue], step: Int) { tensorBoard?.append(values, step: step) }
+
     /// Appends a line and the new diagnoses that it leads to, and warns of them.
-    private func appendWithDiagnoses(_ line: JSONObject) {
+    private func appendWithDiagnoses(_ line: JSONObject, step: Int) {
         append(line)
+        record(MetricsFields.scalars(line), step: step)
         for diagnosis in diagnostician.add(MetricsRecord(fields: line)) {
             append(MetricsFields.line(diagnosis))
+            record(
+                [SummaryValue("diagnosis/text_summary", .text(diagnosis.sentence))],
+                step: diagnosis.step)
             if warnsOfWrongRates { logger.warning("\(diagnosis.sentence)") }
         }
     }
@@ -140,7 +156,10 @@ final class MetricsWriter {
     /// - Returns: the failure because of which lines wait in memory; nil if all are on the disk.
     /// - Throws: `.inputOutput` if the disk may have lost lines that were written.
     func synchronize() throws(Failure) -> Failure? {
-        try RankActivity.during(.writingMetrics) { () throws(Failure) in try log?.synchronize() }
+        tensorBoard?.synchronize()
+        return try RankActivity.during(.writingMetrics) { () throws(Failure) in
+            try log?.synchronize()
+        }
     }
 
     private static func details(_ scale: NoiseScale?) -> [String] {

@@ -3,8 +3,8 @@ import Support
 
 /// The recipe of a run that is resumed, with changes that affect only the remaining steps.
 ///
-/// A resume may change the number of steps, the evaluations, the checkpoints, and the schedule of
-/// the remaining steps. It refuses a change that would affect earlier steps.
+/// A resume may change the number of steps, the evaluations, the checkpoints, the telemetry, and the
+/// schedule of the remaining steps. It refuses a change that would affect earlier steps.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
@@ -52,8 +52,11 @@ struct ResumedRecipe {
     func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
         let wanted: Recipe
         if let path {
-            wanted = try Recipe(toml: try readText(path), name: path, overrides: overrides)
-                .fillingUnsetKeys(from: original)
+            // A recipe for a trained model may lack its shape.
+            let model = try run.readInitialModel() == nil ? nil : original.model
+            wanted = try Recipe(
+                toml: try readText(path), name: path, overrides: overrides, model: model
+            ).fillingUnsetKeys(from: original)
         } else {
             wanted = try Recipe(
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
@@ -99,6 +102,7 @@ extension Recipe {
         recipe.training.recompute = defaults.training.recompute
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
+        recipe.telemetry = defaults.telemetry
         recipe.reduction.bucketMebibytes = defaults.reduction.bucketMebibytes
         recipe.reduction.balance = defaults.reduction.balance
         recipe.optimizer.sharded = defaults.optimizer.sharded

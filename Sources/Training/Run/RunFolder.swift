@@ -21,6 +21,8 @@ package struct RunFolder: Sendable {
     /// The file that states the path of the data folder.
     package var dataPath: String { "\(path)/data-path.txt" }
     package var checkpoints: String { "\(path)/checkpoints" }
+    /// The folder of the event files for TensorBoard.
+    package var tensorBoard: String { "\(path)/tensorboard" }
 
     /// Whether the folder holds a run.
     package var holdsRun: Bool { FileSystem.exists(recipe) }
@@ -55,16 +57,19 @@ package struct RunFolder: Sendable {
 
     /// Creates the folder of a new run, either whole or not at all.
     ///
+    /// - Parameter initialModel: the model from which the run starts; nil for new parameters.
     /// - Throws: the same as `requireFree`; `Failure` (I/O) if the folder cannot be created or
     ///   written.
     package func create(
-        recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?
+        recipe recipeText: String, dataPath: String, tokenizerFrom dataTokenizer: String?,
+        initialModel record: InitialModelRecord? = nil
     ) throws(Failure) {
         try requireFree()
         try AtomicFolder.create(at: path, marker: "recipe.toml") { (partial) throws(Failure) in
             let inside = RunFolder(partial)
             if let dataTokenizer { try AtomicFile.write(dataTokenizer, to: inside.tokenizer) }
             try AtomicFile.write(dataPath + "\n", to: inside.dataPath)
+            if let record { try AtomicFile.write(record.json.text + "\n", to: inside.initialModel) }
             try AtomicFile.write(recipeText, to: inside.recipe)
         }
     }

@@ -110,34 +110,15 @@ package struct RunInspection {
                 .missingInput, run.path, "has no tokenizer.json, so tokens cannot be decoded",
                 remedy: "copy it from the data folder")
         }
-        var context = try tokenizer.encodeWithEndOfText(prompt, source: "--prompt")
-        if context.isEmpty { context = [Self.firstToken(tokenizer)] }
+        let generation = try TextGeneration(
+            prompt: prompt, tokenizer: tokenizer, sampling: sampling)
         let engine = ComputeEngine(team: rankTeam(threads: threads))
         let parameters = Parameters(parameters, precision: recipe.training.precision)
         for sample in 0..<samples {
             let generator = Generator(recipe.model, parameters: parameters, engine: engine)
-            for token in context.dropLast() { generator.read(Int32(token)) }
-            var last = Int32(context[context.count - 1])
-            for place in 0..<tokens {
-                let logits = generator.next(after: last)
-                // A vocabulary that was padded by hand has symbols without text.
-                let known = UnsafeBufferPointer(
-                    rebasing: logits[..<min(logits.count, tokenizer.vocabularySize)])
-                guard firstNonFinite(in: known) == nil else {
-                    throw run.diverged(at: step, result: "a logit")
-                }
-                if place == 0 { try write(Array(prompt.utf8)) }
-                last = sampling.choose(known, place: sample << 32 | place)
-                if let end = tokenizer.endOfText, UInt32(last) == end { break }
-                try write(try tokenizer.decode([UInt32(last)]))
+            guard try generation.run(generator, tokens: tokens, sample: sample, write: write) else {
+                throw run.diverged(at: step, result: "a logit")
             }
-            try write([UInt8(ascii: "\n")])
         }
-    }
-
-    /// Returns the token before a sample without a prompt: end of text, or otherwise a line break.
-    private static func firstToken(_ tokenizer: any Tokenizer) -> UInt32 {
-        if let end = tokenizer.endOfText { return end }
-        return (try? tokenizer.encode("\n"))?.first ?? 0
     }
 }

@@ -8,10 +8,11 @@ extension TrainingPlan {
     /// - Parameters:
     ///   - validationTargets: the number of targets that an evaluation predicts.
     ///   - decayedTensors: the names of the tensors with weight decay, out of `tensorCount`.
+    ///   - start: the model from which the run starts; empty for new parameters.
     package func summary(
         ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
         validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
-        memory: MemoryPlan
+        start: String = "", memory: MemoryPlan
     ) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
@@ -29,6 +30,7 @@ extension TrainingPlan {
                     + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
                     + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
             ),
+            ("start", start),
             ("size", sizeText),
             (
                 "step",

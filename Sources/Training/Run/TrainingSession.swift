@@ -9,6 +9,7 @@ package struct TrainingSession {
     private let dataPath: String?
     private let overrides: [String]
     private let resumes: Bool
+    private let initialRequest: InitialModelRequest?
     private let tracePath: String?
     private let job: Job
     private let communicator: Communicator
@@ -19,15 +20,17 @@ package struct TrainingSession {
     /// - Parameters:
     ///   - recipePath: the path of the recipe; nil to resume with the run's own.
     ///   - dataPath: the data folder; nil to resume with the run's own.
+    ///   - initialModel: the trained model to start from; nil for new parameters.
     ///   - tracePath: the file to which a trace is written; nil for none.
     package init(
         recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
-        resumes: Bool, tracePath: String?, in job: Job
+        resumes: Bool, initialModel: InitialModelRequest? = nil, tracePath: String?, in job: Job
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
         self.overrides = overrides
         self.resumes = resumes
+        initialRequest = initialModel
         self.tracePath = tracePath
         self.job = job
         communicator = job.communicator
@@ -36,8 +39,12 @@ package struct TrainingSession {
 
     /// Trains as requested; returns how the run ended. Collective: every rank must call this.
     package func train() throws(Failure) -> TrainingOutcome {
-        // Only the first host needs the run's folder and the recipe.
-        let toml = try communicator.fromFirstRank { () throws(Failure) in try readRecipe().toml }
+        // Only the first host needs the run's folder, the recipe and the initial model.
+        let initial = try communicator.onFirstRank { () throws(Failure) in try openInitialModel() }
+            .flatMap(\.self)
+        let toml = try communicator.fromFirstRank { () throws(Failure) in
+            try readRecipe(initial).toml
+        }
         let path = try communicator.fromFirstRank { () throws(Failure) in
             let path = try chosenDataPath()
             if resumes { try run.refuseOtherTokenizer(than: path) }
@@ -47,29 +54,30 @@ package struct TrainingSession {
             try Recipe(toml: toml, name: "the recipe")
         }
         let input = try job.prepare(recipe, dataPath: path, isRemembered: dataPath == nil)
-        try communicator.onFirstRank { () throws(Failure) in
+        let start = try communicator.onFirstRank { () throws(Failure) in
             if !resumes { try run.requireFree() }
+            return try initial?.text(
+                fitting: input.plan.recipe.model, dataPath: path, tokenizer: input.data.tokenizer)
         }
         try input.plan.requireMemory(communicator)
         let trace = try tracePath.map { (path) throws(Failure) in
             try Trace(path: path, communicator: communicator)
         }
         let trainer = try Trainer(input, run: run, job: job, engine: job.makeEngine(), trace: trace)
-        let lock = try prepareFolder(input)
+        let lock = try prepareFolder(input, initial?.record)
         let memory = try trainer.memory()
-        try announce(trainer, input.data, memory)
+        try announce(trainer, input.data, memory, start: start?.flatMap(\.self) ?? "")
         defer { withExtendedLifetime(lock) {} }
         if resumes {
-            let step = try trainer.resume()
+            let step = try trainer.resume(orStartFrom: initial, savesStart: true)
             try communicator.onFirstRank { () throws(Failure) in
                 try run.replaceRecipe(with: input.plan.recipe)
             }
             job.announce(
-                step == 0
-                    ? "no checkpoint was written yet, so the run starts again from the first step"
-                    : "resumed from the checkpoint of step \(step)")
+                step.map { "resumed from the checkpoint of step \($0)" }
+                    ?? "no checkpoint was written yet, so the run starts again from the first step")
         } else {
-            try trainer.start()
+            try trainer.start(from: initial, savesStart: initialRequest != nil)
         }
         let outcome = try trainer.run()
         try trace?.write()
@@ -83,7 +91,21 @@ package struct TrainingSession {
 
     // MARK: - Recipe and data
 
-    private func readRecipe() throws(Failure) -> Recipe {
+    /// Opens the model from which the run starts; nil for new parameters, or to resume from a
+    /// checkpoint.
+    private func openInitialModel() throws(Failure) -> InitialModel? {
+        guard resumes else {
+            return try initialRequest.map { (request) throws(Failure) in try InitialModel(request) }
+        }
+        guard run.holdsRun else { return nil }
+        try run.requireInitialModel(initialRequest)
+        guard try run.checkpointStore().candidates().isEmpty else { return nil }
+        return try run.readInitialModel().map { (record) throws(Failure) in
+            try InitialModel(again: record)
+        }
+    }
+
+    private func readRecipe(_ initial: InitialModel?) throws(Failure) -> Recipe {
         guard resumes else {
             guard let recipePath else {
                 throw .missing(
@@ -91,8 +113,10 @@ package struct TrainingSession {
                     remedy: "name one, such as launch/recipes/quickstart.toml, or add --resume to "
                         + "resume the run in --out")
             }
-            return try Recipe(
-                toml: try readText(recipePath), name: recipePath, overrides: overrides)
+            let recipe = try Recipe(
+                toml: try readText(recipePath), name: recipePath, overrides: overrides,
+                model: initial?.defaults)
+            return initial?.settlingVocabulary(of: recipe, dataPath: dataPath) ?? recipe
         }
         return try ResumedRecipe(of: run).recipe(given: recipePath, overrides: overrides)
     }
@@ -106,12 +130,14 @@ package struct TrainingSession {
     // MARK: - Set-up
 
     /// Creates the folder of a new run and locks it, on rank 0.
-    private func prepareFolder(_ input: TrainingInput) throws(Failure) -> RunLock? {
+    private func prepareFolder(
+        _ input: TrainingInput, _ initialModel: InitialModelRecord?
+    ) throws(Failure) -> RunLock? {
         try communicator.onFirstRank { () throws(Failure) -> RunLock in
             if !resumes {
                 try run.create(
                     recipe: input.plan.recipe.toml, dataPath: FileSystem.absolute(input.data.path),
-                    tokenizerFrom: input.data.tokenizer?.savedForm)
+                    tokenizerFrom: input.data.tokenizer?.savedForm, initialModel: initialModel)
             }
             return try RunLock(run)
         }
@@ -119,7 +145,7 @@ package struct TrainingSession {
 
     /// Prints the plan, and facts about the machines that may matter to the user.
     private func announce(
-        _ trainer: Trainer, _ data: TrainingData, _ memory: MemoryPlan
+        _ trainer: Trainer, _ data: TrainingData, _ memory: MemoryPlan, start: String
     ) throws(Failure) {
         let precision = trainer.plan.recipe.training.precision
         let machines = try communicator.gatherText(
@@ -138,7 +164,7 @@ package struct TrainingSession {
             validationTargets: trainer.evaluator.targetCount,
             validationTokens: data.validation.tokenCount,
             decayedTensors: trainer.state.optimizer.decayedTensors.map(\.name),
-            tensorCount: trainer.model.layout.arena.tensors.count, memory: memory)
+            tensorCount: trainer.model.layout.arena.tensors.count, start: start, memory: memory)
         job.announce(summary)
         if !MPIEnvironment.hasLauncher {
             job.announce(

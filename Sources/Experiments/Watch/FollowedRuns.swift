@@ -1,0 +1,29 @@
+import Report
+import Support
+import Training
+
+/// Runs about which a page is written again and again until they are over.
+package struct FollowedRuns: Sendable {
+    private var runs: [RunWatch]
+    /// Whether all runs are over, so that the last page was the last.
+    package private(set) var areOver = false
+
+    package init(_ runs: [RunFolder]) { self.runs = runs.map { RunWatch($0) } }
+
+    /// Returns the page about the runs as they are now; nil if a run has no step yet. The last page
+    /// is not reloaded.
+    ///
+    /// - Parameter seconds: the interval after which a browser loads the page again.
+    /// - Throws: `Failure` if a run's files cannot be read, or if a run is over without a step.
+    package mutating func nextPage(reloadingAfter seconds: Double) throws(Failure) -> Page? {
+        for index in runs.indices { try runs[index].update(at: 0) }
+        // The states are older than what the page shows, so the last page is complete.
+        areOver = runs.allSatisfy(\.status.isOver)
+        guard areOver || runs.allSatisfy(\.history.hasSteps) else { return nil }
+        var page = RunReport(
+            try runs.map { (watch) throws(Failure) in try RunLog(watch.run) }
+        ).page
+        page.reloadSeconds = areOver ? nil : max(1, Int(seconds.rounded()))
+        return page
+    }
+}

@@ -1,0 +1,127 @@
+import Data
+import Model
+import Recipes
+import Support
+
+extension InitialModel {
+    /// The most rows of padding that a token table may have if its tokenizer is unknown. Models
+    /// round their vocabulary up to a multiple of at most this number.
+    private static let mostUnknownPadding = 127
+
+    /// The values of unset keys of [model]: those of the model, apart from its vocabulary, which
+    /// the data decide.
+    package var defaults: GPTConfiguration {
+        var defaults = configuration
+        defaults.vocabularySize = 0
+        return defaults
+    }
+
+    /// Returns a recipe whose vocabulary is the model's if neither the recipe nor the data state
+    /// one.
+    func settlingVocabulary(of recipe: Recipe, dataPath: String?) -> Recipe {
+        var recipe = recipe
+        if recipe.model.vocabularySize == 0, let dataPath,
+            !FileSystem.exists("\(dataPath)/\(tokenizerFileName)")
+        {
+            recipe.model.vocabularySize = configuration.vocabularySize
+        }
+        return recipe
+    }
+
+    /// Checks that the parameters fit a recipe's model and its data; returns what the plan says
+    /// about the start.
+    ///
+    /// - Parameter tokenizer: the data's tokenizer; nil if it is unknown.
+    /// - Throws: `Failure` (configuration) that names the key that differs; (bad data) if the data
+    ///   have another tokenizer.
+    package func text(
+        fitting model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
+    ) throws(Failure) -> String {
+        let digest = "SHA-256 \(record.digest.prefix(12))..."
+        return ([ "\(record.title), \(digest)" ]
+            + (try fit(model, dataPath: dataPath, tokenizer: tokenizer))).joined(separator: "; ")
+    }
+
+    private func fit(
+        _ model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
+    ) throws(Failure) -> [String] {
+        for (key, own, theirs) in [
+            ("layers", model.layers, configuration.layers),
+            ("heads", model.heads, configuration.heads),
+            ("width", model.width, configuration.width),
+        ] where own != theirs {
+            throw .key(
+                "[model] \(key)", own, "is \(theirs) in \(record.title)",
+                remedy: "remove it to use the model's, or set it to \(theirs)")
+        }
+        return try notes + contextNotes(model) + biasNotes(model)
+            + vocabularyNotes(model, dataPath: dataPath, tokenizer: tokenizer)
+    }
+
+    private func contextNotes(_ model: GPTConfiguration) throws(Failure) -> [String] {
+        let (own, theirs) = (model.contextLength, configuration.contextLength)
+        guard own <= theirs else {
+            throw .key(
+                "[model] context_length", own,
+                "is more than the \(theirs) positions of \(record.title)",
+                remedy: "set it to \(theirs) or less, or remove it to use the model's")
+        }
+        return own == theirs
+            ? [] : ["uses the first \(own) of the model's \(Format.count(theirs)) positions"]
+    }
+
+    private func biasNotes(_ model: GPTConfiguration) throws(Failure) -> [String] {
+        if model.bias, !configuration.bias {
+            return ["adds biases, which the model lacks; they start at 0"]
+        }
+        guard !model.bias, configuration.bias else { return [] }
+        for name in tensors.names where name.hasSuffix(".bias") {
+            guard try tensors.isZero(name) else {
+                throw .key(
+                    "[model] bias", false,
+                    "would drop the biases of \(record.title), of which \"\(name)\" is not 0",
+                    remedy: "remove it, or set it to true")
+            }
+        }
+        return ["drops the model's biases, which are all 0"]
+    }
+
+    private func vocabularyNotes(
+        _ model: GPTConfiguration, dataPath: String, tokenizer data: (any Tokenizer)?
+    ) throws(Failure) -> [String] {
+        let (own, theirs) = (model.vocabularySize, configuration.vocabularySize)
+        let isCompared = tokenizer != nil && data != nil
+        if let tokenizer, let data, tokenizer.fingerprint != data.fingerprint {
+            throw .file(
+                .badData, dataPath, "was made with another tokenizer than \(record.title)",
+                remedy: "tokenize the text again with `lockstep tokenize --like "
+                    + "\(shellQuoted(record.path))`")
+        }
+        if let data, data.vocabularySize > theirs {
+            throw .file(
+                .badData, dataPath,
+                "has \(data.vocabularySize) symbols, but \(record.title) has \(theirs)",
+                remedy: "tokenize the text again with the model's tokenizer")
+        }
+        let dropped = theirs - own
+        guard isCompared || dropped <= Self.mostUnknownPadding else {
+            throw .key(
+                "[model] vocabulary_size", own,
+                "would drop \(dropped) of the \(theirs) symbols of \(record.title), whose tokenizer "
+                    + "is unknown",
+                remedy: "tokenize the text with the model's tokenizer, or set it to \(theirs)")
+        }
+        if dropped > 0 {
+            return [
+                "drops the last \(Format.counted(dropped, "row")) of the model's "
+                    + "\(Format.count(theirs)) token embeddings, which the data do not use"
+            ]
+        }
+        return dropped == 0
+            ? []
+            : [
+                "adds \(Format.counted(-dropped, "row")) of new token embeddings to the model's "
+                    + Format.count(theirs)
+            ]
+    }
+}

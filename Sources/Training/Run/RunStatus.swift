@@ -1,0 +1,84 @@
+import Checkpoints
+import Recipes
+import Support
+import Telemetry
+
+/// The state of a run as its files show it.
+package enum RunStatus: Sendable, Equatable {
+    /// The folder holds no run yet.
+    case missing
+    case training
+    /// All steps were taken, and the last one has a checkpoint.
+    case finished
+    /// A signal stopped the run, which saved a checkpoint of its last step.
+    case stopped(step: Int)
+    /// The run was killed or failed, at the step of its last line, and has a checkpoint of another
+    /// step or none.
+    case dead(step: Int, checkpoint: Int?)
+
+    /// Whether nothing more will happen unless the run is resumed.
+    package var isOver: Bool {
+        switch self {
+        case .missing, .training: false
+        case .finished, .stopped, .dead: true
+        }
+    }
+}
+
+/// A reader of the state of a run, which changes nothing in the run's folder.
+package struct RunStatusReader: Sendable {
+    package let run: RunFolder
+    /// The recipe that was read last, and the file in which it was.
+    private var known: (file: FileStatus, steps: Int)?
+    /// Whether a process of this machine was seen with the run's lock.
+    private var sawLock = false
+    /// The log after the process had gone; nil while it has the lock.
+    private var lastLog: FileStatus?
+
+    /// The seconds without a new line after which a run without a visible lock is over: if the
+    /// process could run on another machine, and otherwise.
+    private static let (silenceElsewhere, silenceHere) = (60.0, 5.0)
+    /// The number of steps' times that extend the silence.
+    private static let (stepsElsewhere, stepsHere) = (20.0, 5.0)
+
+    package init(_ run: RunFolder) { self.run = run }
+
+    /// The number of steps of the run's recipe; nil before the run exists.
+    package var steps: Int? { known?.steps }
+
+    /// Returns the state of the run.
+    ///
+    /// - Parameters:
+    ///   - lastStep: the step of the last line of metrics.jsonl.
+    ///   - stepSeconds: the time of a step.
+    /// - Throws: `Failure` if a file cannot be read, or if the recipe is not valid.
+    package mutating func status(lastStep: Int, stepSeconds: Double) throws(Failure) -> RunStatus {
+        guard let file = FileStatus(run.recipe) else { return .missing }
+        if known?.file != file {
+            let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
+            known = (file, recipe.training.steps)
+        }
+        let checkpoints = try run.checkpointStore().candidates().map(\.step)
+        if lastStep == known?.steps, checkpoints.contains(lastStep) { return .finished }
+        let lock = "\(run.path)/lock"
+        if FileSystem.isLocked(lock) {
+            (sawLock, lastLog) = (true, nil)
+            return .training
+        }
+        // The process may run where its lock cannot be seen, so new lines are signs of life.
+        let log = FileStatus(run.metrics) ?? file
+        if sawLock {
+            // A line after the end is that of a process that resumed the run elsewhere.
+            if let lastLog, lastLog != log { sawLock = false }
+            lastLog = log
+        }
+        let isHere = sawLock || FileSystem.isLocal(run.path)
+        let silence =
+            isHere
+            ? max(Self.silenceHere, Self.stepsHere * stepSeconds)
+            : max(Self.silenceElsewhere, Self.stepsElsewhere * stepSeconds)
+        if !sawLock, log.age < silence { return .training }
+        return checkpoints.contains(lastStep) && lastStep > 0
+            ? .stopped(step: lastStep) : .dead(step: lastStep, checkpoint: checkpoints.first)
+    }
+}
