@@ -14,9 +14,11 @@ package struct BenchmarkSize: Sendable, Equatable {
     /// The number of sequences on which a rank trains in a step.
     package let sequencesPerRank: Int
     package let sequenceLength: Int
+    package var architecture = "gpt2"
 
-    /// All sizes: GPT-2 of 124 million parameters with short and with full sequences, nanoGPT's
-    /// "baby GPT" for character-level Shakespeare, and its version for CPUs.
+    /// All sizes: GPT-2 of 124 million parameters with short and with full sequences, a LLaMA of the
+    /// same shape with a tied head, nanoGPT's "baby GPT" for character-level Shakespeare, and its
+    /// version for CPUs.
     package static let all = [
         BenchmarkSize(
             name: "gpt2-124m", layers: 12, heads: 12, width: 768, positions: 1024,
@@ -24,6 +26,9 @@ package struct BenchmarkSize: Sendable, Equatable {
         BenchmarkSize(
             name: "gpt2-124m-t1024", layers: 12, heads: 12, width: 768, positions: 1024,
             vocabulary: 50304, sequencesPerRank: 1, sequenceLength: 1024),
+        BenchmarkSize(
+            name: "llama-124m", layers: 12, heads: 12, width: 768, positions: 1024,
+            vocabulary: 50304, sequencesPerRank: 4, sequenceLength: 256, architecture: "llama"),
         BenchmarkSize(
             name: "baby", layers: 6, heads: 6, width: 384, positions: 256, vocabulary: 65,
             sequencesPerRank: 16, sequenceLength: 256),
@@ -47,6 +52,8 @@ package struct BenchmarkSize: Sendable, Equatable {
     /// micro-batch, with the default optimizer, which is that of the peers in Tests/Peers.
     func recipe(ranks: Int, steps: Int, precision: Precision) -> Recipe {
         var recipe = Recipe()
+        recipe.model.architecture = architecture
+        recipe.model.tiesHead = true
         recipe.model.layers = layers
         recipe.model.heads = heads
         recipe.model.width = width

@@ -6,7 +6,8 @@ enum Architecture {
     /// The block of each architecture, by the recipe's `[model] architecture`.
     static var blocks: [String: any Block.Type] {
         [
-            "gpt2": GPT2Block.self
+            "gpt2": GPT2Block.self,
+            "llama": LlamaBlock.self,
         ]
     }
 
@@ -36,6 +37,9 @@ package struct BlockPart: Sendable, Hashable {
     package let name: String
 
     init(_ name: String) { self.name = name }
+
+    static let attention = BlockPart("attention")
+    static let feedForward = BlockPart("MLP")
 }
 
 /// A part of the forward pass, which is reported to an observer when it is done.
@@ -52,4 +56,6 @@ package struct BlockPlaces: Sendable {
     package let parts: [(part: BlockPart, range: Range<Int>)]
     /// The projections back into the residual stream, whose weights start smaller.
     let residualProjections: [Projection]
+    /// The storage of all projections' weights.
+    let storage: Storage
 }

@@ -49,6 +49,9 @@ protocol Block {
 
     init(_ plan: ModelPlan, norm: BlockNorm, temporaries: Temporaries)
 
+    /// The bytes of the block's own memory, which all layers share.
+    var bytes: Int { get }
+
     /// Runs a layer from `input` to `output` (N, C), the residual stream before and after it.
     ///
     /// Without an `output` it only recomputes the activations. It calls `finished` after each part
@@ -58,7 +61,7 @@ protocol Block {
         betweenTiles: () -> Void, finished: (BlockPart) -> Void)
 
     /// Propagates the residual stream's gradient, `flow.residual`, from the output of a layer to
-    /// its input, and computes the parameters' gradients.
+    /// its input, and computes the parameters' gradients. It may overwrite the activations.
     ///
     /// It calls `finished` with each range of gradients as soon as it is complete, from the layer's
     /// end to its start.

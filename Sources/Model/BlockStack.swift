@@ -51,7 +51,7 @@ struct BlockStack<B: Block>: Stack {
     var output: Operand { activations.finalNorm.output }
     var logits: Matrix { activations.logits }
     var flow: ResidualGradient? { activations.flow }
-    var bytes: Int { buffer.bytes.count + norm.bytes }
+    var bytes: Int { buffer.bytes.count + norm.bytes + block.bytes }
 
     func forward(_ pass: Pass, finished: (ForwardPart) -> Void) {
         let residuals = activations.residuals

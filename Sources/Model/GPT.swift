@@ -107,7 +107,7 @@ package final class GPT {
     }
 
     /// Returns the loss as `loss` does, and computes the gradients of `gradientScale` times the
-    /// loss, after `forward`.
+    /// loss, after `forward`, whose activations it may overwrite.
     ///
     /// Gradients overwrite the arena's contents or, with `accumulates`, are added to them.
     ///

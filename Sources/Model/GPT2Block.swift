@@ -1,15 +1,12 @@
 import Compute
 import Recipes
 
-extension BlockPart {
-    fileprivate static let attention = BlockPart("attention")
-    fileprivate static let feedForward = BlockPart("MLP")
-}
-
 /// GPT-2's block (Radford et al. 2019): pre-LayerNorm, fused QKV, and an MLP with tanh GELU.
 struct GPT2Block: Block {
     typealias BlockNorm = LayerNorm
     typealias Generation = GPT2Generation
+
+    var bytes: Int { 0 }
 
     static var outerNames: OuterNames {
         OuterNames(
@@ -50,7 +47,7 @@ struct GPT2Block: Block {
                     (.attention, attentionNorm.range.lowerBound..<middle),
                     (.feedForward, middle..<down.range.upperBound),
                 ],
-                residualProjections: [attentionProjection, down])
+                residualProjections: [attentionProjection, down], storage: .direct)
         }
     }
 
@@ -183,10 +180,9 @@ struct GPT2Block: Block {
         }
         let (a, p, parameters) = (layer.activations, layer.layout, pass.parameters)
         func gradient(_ projection: Projection, _ output: Operand, input: Operand) {
-            engine.multiplyTransposed(
-                input, output, into: gradients.values.matrix(projection.weight),
-                columnSums: projection.bias.map(gradients.values.vector),
-                accumulates: gradients.accumulates, betweenTiles: betweenTiles)
+            projection.backwardWeight(
+                output, input: input, pass, into: gradients, engine: engine,
+                betweenTiles: betweenTiles)
             finished(projection.range)
         }
 

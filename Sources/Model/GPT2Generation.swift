@@ -54,7 +54,8 @@ struct GPT2Generation: GenerationStep {
         cache.row(position).update(from: qkv.base + c, count: 2 * c)
         attendToCache(
             query: qkv.base, cache: cache.rows(0..<position + 1),
-            heads: plan.configuration.heads, scores: scores, into: output)
+            heads: plan.configuration.heads, kvHeads: plan.configuration.heads, scores: scores,
+            into: output)
     }
 }
 

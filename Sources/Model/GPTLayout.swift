@@ -34,6 +34,13 @@ extension GPTLayout {
     package var positionEmbedding: NamedTensor? { embedding.positions }
     /// The range of the embeddings in the arena.
     package var embeddingRange: Range<Int> { embedding.range }
+    /// Returns whether the rows of a matrix are the weights of its neurons: each the vector of a
+    /// token or position, or of one output of a projection. Otherwise its columns are.
+    package func hasNeuronsAsRows(_ tensor: NamedTensor) -> Bool {
+        tensor == tokenEmbedding || tensor == positionEmbedding || tensor == head
+            || blocks.first?.storage == .transposed
+    }
+
     /// Whether the head's weight is the token table.
     var isTied: Bool { head == tokenEmbedding }
 }
@@ -100,10 +107,12 @@ extension GPTConfiguration {
 
     /// Returns the floating-point operations to train on one token of a sequence of T tokens: 6 N +
     /// 12 L H D T, where N excludes the position embedding (Chowdhery et al. 2022, appendix B;
-    /// nanoGPT).
+    /// nanoGPT) and a token embedding that is not also the head.
     package func flopsPerToken(sequenceLength: Int) -> Double {
         let layout = GPTLayout(self)
-        let counted = layout.arena.elementCount - (layout.positionEmbedding?.count ?? 0)
+        let counted =
+            layout.arena.elementCount - (layout.positionEmbedding?.count ?? 0)
+            - (layout.isTied ? 0 : layout.tokenEmbedding.count)
         return 6 * Double(counted) + 12 * Double(layers * width * sequenceLength)
     }
 }

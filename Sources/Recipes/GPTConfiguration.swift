@@ -1,28 +1,40 @@
 import Support
 
-/// The shape of a GPT-2 (Radford et al. 2019): the recipe's `[model]` section.
+/// The shape of a GPT-2 (Radford et al. 2019) or a LLaMA (Touvron et al. 2023): the recipe's
+/// `[model]` section.
 package struct GPTConfiguration: Sendable, Equatable {
     /// The architectures that can be trained; `Model` has a block for each.
-    package static let architectures = ["gpt2"]
+    package static let architectures = ["gpt2", "llama"]
     /// The name of one of `architectures`.
     package var architecture = Self.architectures[0]
     /// The number of transformer blocks (L).
     package var layers = 4
     /// The number of attention heads in a block (H); divides `width`.
     package var heads = 4
+    /// The number of heads of keys and values, which divides `heads`; nil for as many as heads.
+    package var kvHeads: Int?
     /// The number of channels of the residual stream (C).
     package var width = 128
+    /// The number of channels of a gated layer (F); nil for LLaMA's rule.
+    package var hiddenWidth: Int?
     /// The maximum number of tokens in a sequence (T), which is also the number of learned
     /// positions.
     package var contextLength = 64
     /// The number of the tokenizer's symbols (V); 0 until the data is known.
     package var vocabularySize = 0
-    /// Whether linear layers and layer norms have biases.
-    package var bias = true
+    /// The base of the frequencies of rotary positions; nil for 10,000.
+    package var ropeTheta: Double?
+    /// The change of these frequencies for a context longer than the original; nil for none.
+    package var ropeScaling: RopeScaling?
+    /// The number that a norm adds to the mean square; nil for 1e-5.
+    package var normEpsilon: Double?
+    /// Whether linear layers and layer norms have biases, if it is not as usual in the architecture.
+    var statedBias: Bool?
     /// The probability of dropout at the three places where GPT-2 applies it, in [0, 1).
     package var dropout = 0.0
-    /// Whether the head's weight is the token embedding, as in GPT-2.
-    package var tiesHead = true
+    /// Whether the head's weight is the token embedding; nil if the recipe leaves it to the
+    /// architecture.
+    package var tiedHead: Bool?
     /// The dependence of initial values and rates on the size.
     package var parametrization = Parametrization.standard
     /// The width at which the parametrization equals the standard one; nil with the standard one.
@@ -47,8 +59,7 @@ package struct GPTConfiguration: Sendable, Equatable {
             Self.architectures.contains(architecture),
             or: .key(
                 "[model] architecture", "\"\(architecture)\"",
-                "must be \(Self.architectureChoice)"
-                    + (Self.architectures.count == 1 ? ", the only architecture so far" : ""),
+                "must be \(Self.architectureChoice)",
                 remedy: "write \(Self.architectureChoice)"))
         // The limits are far above trainable sizes, and low enough that no product overflows.
         let sizes = [
@@ -82,6 +93,7 @@ package struct GPTConfiguration: Sendable, Equatable {
         try require(
             (0..<1).contains(dropout),
             or: .key("[model] dropout", dropout, "must be in [0, 1)", remedy: "write 0 for none"))
+        try validateArchitecture()
         try validateParametrization()
     }
 

@@ -17,7 +17,8 @@ extension GPTConfiguration {
     /// Returns the configuration of another size in a parametrization.
     ///
     /// Heads keep their width, because the parametrizations do not change the scale of attention,
-    /// which depends on it.
+    /// which depends on it. Heads of keys and values and a stated width of the hidden layer follow
+    /// in proportion.
     ///
     /// - Parameters:
     ///   - base: the size at which the parametrization equals the standard one.
@@ -35,6 +36,20 @@ extension GPTConfiguration {
                 remedy: "use \(max(1, (size.width + headWidth / 2) / headWidth) * headWidth)"))
         var resized = self
         resized.heads = size.width / headWidth
+        if let kvHeads {
+            let share = heads / kvHeads
+            try require(
+                resized.heads.isMultiple(of: share),
+                or: .key(
+                    widthKey, size.width,
+                    "makes \(resized.heads) heads, but the recipe has \(share) heads for each of "
+                        + "keys and values",
+                    remedy: "use a multiple of \(headWidth * share)"))
+            resized.kvHeads = resized.heads / share
+        }
+        resized.hiddenWidth = hiddenWidth.map {
+            max(1, ($0 * size.width + width / 2) / width)
+        }
         resized.width = size.width
         resized.layers = size.layers
         resized.parametrization = parametrization

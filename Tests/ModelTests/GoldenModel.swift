@@ -5,7 +5,8 @@ import Recipes
 import Support
 import TestSupport
 
-/// A golden file written by Tests/Golden/make_model_goldens.py and the model that it describes.
+/// A golden file written by Tests/Golden/make_model_goldens.py or make_llama_goldens.py and the model
+/// that it describes.
 final class GoldenModel {
     let configuration: GPTConfiguration
     let layout: GPTLayout
@@ -26,7 +27,17 @@ final class GoldenModel {
         configuration.width = number("width")
         configuration.contextLength = number("context_length")
         configuration.vocabularySize = number("vocabulary_size")
-        configuration.bias = number("bias") == 1
+        if let architecture = file.metadata["architecture"] {
+            configuration.architecture = architecture
+            configuration.kvHeads = number("kv_heads")
+            configuration.hiddenWidth = number("hidden_width")
+            configuration.tiesHead = number("tied_head") == 1
+            configuration.ropeTheta = file.metadata["rope_theta"].flatMap { Double($0) }
+            configuration.normEpsilon = file.metadata["norm_epsilon"].flatMap { Double($0) }
+            configuration.ropeScaling = Self.scaling(file.metadata)
+        } else {
+            configuration.bias = number("bias") == 1
+        }
         try configuration.validate()
         self.configuration = configuration
         layout = GPTLayout(configuration)
@@ -50,6 +61,19 @@ final class GoldenModel {
         targets = try read("targets", shape).map { Int32($0) }
         logits = try read("logits", shape + [configuration.vocabularySize]).map(Double.init)
         loss = Double(try read("loss", [])[0])
+    }
+
+    private static func scaling(_ metadata: [String: String]) -> RopeScaling? {
+        let number = { (key: String) in metadata[key].flatMap { Double($0) } }
+        guard let factor = number("rope_factor"), let low = number("rope_low_frequency"),
+            let high = number("rope_high_frequency"), let context = number("rope_original_context")
+        else { return nil }
+        var scaling = RopeScaling()
+        scaling.factor = factor
+        scaling.lowFrequency = low
+        scaling.highFrequency = high
+        scaling.originalContext = Int(context)
+        return scaling
     }
 
     var targetCount: Int { targets.count { $0 >= 0 } }

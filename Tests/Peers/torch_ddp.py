@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Measures GPT-2 training steps in PyTorch, data-parallel by DistributedDataParallel over gloo.
+"""Measures training steps of GPT-2 and LLaMA in PyTorch, data-parallel by DistributedDataParallel over gloo.
 
 It is what `lockstep bench step` is compared with (see `compare`), on the same shapes: embeddings, pre-norm
-blocks with fused QKV, causal attention by scaled_dot_product_attention and tanh GELU, a head tied to the token
-embedding, cross-entropy, clipping to norm 1 and fused AdamW. bf16 is PyTorch's autocast.
+blocks with fused QKV, causal attention by scaled_dot_product_attention and tanh GELU, or RMSNorm, rotary positions and
+SwiGLU, a head tied to the token embedding, cross-entropy, clipping to norm 1 and fused AdamW. bf16 is PyTorch's autocast.
 
 Each rank trains on one micro-batch of random tokens. Two steps warm up; the median of the others counts. The last
 line of the output is JSON, with the field names of `lockstep bench step --json`.
@@ -33,11 +33,13 @@ class Size:
     vocabulary: int
     sequences: int
     length: int
+    hidden: int = 0  # The hidden width of a LLaMA; 0 for a GPT-2.
 
 
 SIZES = {
     "gpt2-124m": Size(12, 12, 768, 1024, 50304, sequences=4, length=256),
     "gpt2-124m-t1024": Size(12, 12, 768, 1024, 50304, sequences=1, length=1024),
+    "llama-124m": Size(12, 12, 768, 1024, 50304, sequences=4, length=256, hidden=2048),
     "baby": Size(6, 6, 384, 256, 65, sequences=16, length=256),
     "char": Size(4, 4, 128, 64, 65, sequences=12, length=64),
 }
@@ -100,9 +102,75 @@ class GPT(nn.Module):
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def flops_per_token(model: GPT, size: Size) -> float:
+class LlamaAttention(nn.Module):
+    def __init__(self, size: Size):
+        super().__init__()
+        self.heads = size.heads
+        self.project_in = nn.Linear(size.width, 3 * size.width, bias=False)
+        self.project_out = nn.Linear(size.width, size.width, bias=False)
+
+    def forward(self, x, cosines, sines):  # (B, T, C), (T, D), (T, D)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, D)
+            for part in self.project_in(x).chunk(3, dim=-1)
+        )
+        query, key = (turn(part, cosines, sines) for part in (query, key))
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.project_out(mixed.transpose(1, 2).flatten(2))
+
+
+def turn(x, cosines, sines):
+    """Rotates the pairs (i, i + D/2) of the channels."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cosines + torch.cat((-second, first), dim=-1) * sines
+
+
+class LlamaBlock(nn.Module):
+    def __init__(self, size: Size):
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.attention = LlamaAttention(size)
+        self.feed_forward_norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.gate_up = nn.Linear(size.width, 2 * size.hidden, bias=False)
+        self.project_out = nn.Linear(size.hidden, size.width, bias=False)
+
+    def forward(self, x, cosines, sines):
+        x = x + self.attention(self.attention_norm(x), cosines, sines)
+        gate, up = self.gate_up(self.feed_forward_norm(x)).chunk(2, dim=-1)
+        return x + self.project_out(functional.silu(gate) * up)
+
+
+class Llama(nn.Module):
+    def __init__(self, size: Size):
+        super().__init__()
+        self.tokens = nn.Embedding(size.vocabulary, size.width)
+        self.blocks = nn.ModuleList(LlamaBlock(size) for _ in range(size.layers))
+        self.final_norm = nn.RMSNorm(size.width, eps=1e-5)
+        width = size.width // size.heads
+        frequencies = 10000.0 ** (-torch.arange(0, width, 2) / width)
+        angles = torch.arange(size.positions)[:, None] * torch.cat((frequencies, frequencies))
+        self.register_buffer("cosines", angles.cos(), persistent=False)
+        self.register_buffer("sines", angles.sin(), persistent=False)
+        residual_scale = (2 * size.layers) ** -0.5
+        for name, parameter in self.named_parameters():
+            if "norm" not in name:
+                into_residual = name.endswith("project_out.weight")
+                nn.init.normal_(parameter, std=0.02 * (residual_scale if into_residual else 1))
+
+    def forward(self, inputs, targets):  # (B, T) each; the mean loss
+        x = self.tokens(inputs)
+        length = inputs.shape[1]
+        for block in self.blocks:
+            x = block(x, self.cosines[:length], self.sines[:length])
+        logits = functional.linear(self.final_norm(x), self.tokens.weight)
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def flops_per_token(model: nn.Module, size: Size) -> float:
     """6 N + 12 L C T, where N leaves the position table out (nanoGPT; Chowdhery et al. 2022, appendix B)."""
-    counted = sum(p.numel() for p in model.parameters()) - model.positions.weight.numel()
+    counted = sum(p.numel() for p in model.parameters())
+    if not size.hidden:
+        counted -= model.positions.weight.numel()
     return 6 * counted + 12 * size.layers * size.width * size.length
 
 
@@ -133,7 +201,7 @@ def measure(rank: int, options, meeting_place: str):
     torch.set_num_threads(options.threads)
     torch.manual_seed(1337)
     size = SIZES[options.size]
-    model = wrapped = GPT(size)
+    model = wrapped = Llama(size) if size.hidden else GPT(size)
     if options.ranks > 1:
         distributed.init_process_group(
             "gloo", init_method=f"file://{meeting_place}", rank=rank, world_size=options.ranks

@@ -45,7 +45,74 @@ import Testing
             ("[model]\nbias = 1", ["[model] bias = 1", "true or false"]),
             ("[model]\nbias = 2024-01-01", ["bias: is a date"]),
             ("[model]\narchitecture = 2", ["a quoted string"]),
-            ("[model]\narchitecture = \"llama\"", ["\"llama\"", "\"gpt2\""]),
+            ("[model]\narchitecture = \"bert\"", ["\"bert\"", "\"gpt2\" or \"llama\""]),
+            (
+                "[model]\nkv_heads = 2",
+                ["[model] kv_heads = 2: does nothing with architecture = \"gpt2\"; remove it"]
+            ),
+            ("[model]\nhidden_width = 2", ["[model] hidden_width = 2: does nothing", "\"llama\""]),
+            ("[model]\nrope_theta = 2", ["[model] rope_theta = 2.0: does nothing", "\"llama\""]),
+            (
+                "[model]\nrope_scaling = { factor = 2 }",
+                ["[model] rope_scaling = { factor = 2.0", "does nothing", "\"llama\""]
+            ),
+            (
+                "[model]\nnorm_epsilon = 1e-6",
+                ["[model] norm_epsilon = 1e-06: does nothing", "\"llama\""]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nbias = true",
+                ["[model] bias = true: does not fit architecture = \"llama\"", "remove it"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\ndropout = 0.1",
+                ["[model] dropout = 0.1: does not fit architecture = \"llama\"", "remove it"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nparametrization = \"mup\"\nbase_width = 64",
+                ["[model] parametrization = \"mup\": is derived only for", "\"standard\""]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nwidth = 12",
+                ["[model] heads = 4: makes heads of 3", "an even width per head"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nkv_heads = 3",
+                ["[model] kv_heads = 3: does not divide heads = 4; use 2, the nearest"]
+            ),
+            ("[model]\narchitecture = \"llama\"\nkv_heads = 0", ["kv_heads = 0", "use 1"]),
+            (
+                "[model]\narchitecture = \"llama\"\nhidden_width = 0",
+                ["[model] hidden_width = 0: must be from 1"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nrope_theta = 1",
+                ["[model] rope_theta = 1.0: must be greater than 1"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nnorm_epsilon = 0",
+                ["[model] norm_epsilon = 0.0: must be between 0 and 1"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nrope_scaling = 8",
+                ["[model] rope_scaling = 8: must be a table { factor, low_frequency"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nrope_scaling = { factr = 8 }",
+                ["[model] rope_scaling: has the unknown key \"factr\"; did you mean \"factor\"?"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nrope_scaling = { factor = 0.5 }",
+                ["[model] rope_scaling = { factor = 0.5", "has a factor below 1"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nrope_scaling = { low_frequency = 4 }",
+                ["needs 0 < low_frequency < high_frequency"]
+            ),
+            (
+                "[model]\narchitecture = \"llama\"\nhidden_width = 33\n[training]\nprecision = \"bf16\"",
+                ["[training] precision = \"bf16\"", "hidden_width = 33"]
+            ),
             (
                 "[model]\nheads = 3",
                 ["heads = 3: does not divide width = 128", "use 2, the nearest"]

@@ -46,6 +46,33 @@ import Testing
         }
     }
 
+    @Test("LLaMA's rows have the published sizes, batches and rates")
+    func llama() throws {
+        let rows: [(name: String, parameters: Double, tokens: Double, rate: Double)] = [
+            ("llama-7b", 6.7e9, 1e12, 3e-4), ("llama-13b", 13.0e9, 1e12, 3e-4),
+            ("llama-33b", 32.5e9, 1.4e12, 1.5e-4), ("llama-65b", 65.2e9, 1.4e12, 1.5e-4),
+        ]
+        let presets = Preset.all.filter { $0.name.hasPrefix("llama-") }
+        #expect(presets.map(\.name) == rows.map(\.name))
+        for (preset, row) in zip(presets, rows) {
+            let (model, optimizer) = (preset.recipe.model, preset.recipe.optimizer)
+            // Four attention matrices and three of the hidden layer, and two tables of tokens.
+            let parameters =
+                Double(model.layers * model.width * (4 * model.width + 3 * model.mlpWidth))
+                + Double(2 * preset.vocabularySize * model.width)
+            #expect(abs(parameters / row.parameters - 1) < 0.01, "\(row.name)")
+            let tokens = preset.recipe.training.globalBatch * model.contextLength
+            #expect(tokens == 4 << 20)
+            #expect(abs(Double(tokens * preset.recipe.training.steps) / row.tokens - 1) < 1e-4)
+            #expect(optimizer.learningRate == row.rate && optimizer.name == .adamw)
+            #expect(
+                (optimizer.beta1, optimizer.beta2, optimizer.weightDecay, optimizer.clipNorm)
+                    == (0.9, 0.95, 0.1, 1))
+            #expect(preset.recipe.schedule.warmupSteps == 2000)
+            #expect(preset.recipe.schedule.minimumLearningRate == row.rate / 10)
+        }
+    }
+
     @Test("GPT-2's sizes have the published rate and decay, and the default that of the guide")
     func otherSettings() throws {
         let presets = Preset.all.filter { $0.name.hasPrefix("gpt2-") }

@@ -142,6 +142,61 @@ import Testing
             ], "these have one value, or one that goes with the others")
     }
 
+    @Test("every key of a LLaMA survives a round trip, and a GPT-2 has none of them")
+    func llamaSurvivesARoundTrip() throws {
+        let first = try recipe(
+            """
+            [model]
+            architecture = "llama"
+            kv_heads = 2
+            hidden_width = 300
+            rope_theta = 5e5
+            rope_scaling = { factor = 32, high_frequency = 5, original_context = 4096 }
+            norm_epsilon = 1e-6
+            bias = false
+            tied_head = true
+            """)
+        #expect(first.model.kvHeadCount == 2 && first.model.mlpWidth == 300)
+        #expect(first.model.ropeScaling?.factor == 32 && first.model.ropeScaling?.lowFrequency == 1)
+        #expect(first.model.tiesHead && !first.model.bias)
+        #expect(try recipe(first.toml) == first)
+        #expect(try recipe(first.toml).toml == first.toml)
+        let scaled = try recipe(first.toml, set: "model.rope_scaling={ factor = 2 }")
+        #expect(scaled.model.ropeScaling?.factor == 2)
+        let usual = try recipe("[model]\narchitecture = \"llama\"")
+        #expect(!usual.model.tiesHead && !usual.model.bias && usual.model.kvHeadCount == 4)
+        #expect(usual.model.mlpWidth == 512, "8/3 of 128, rounded up to a multiple of 256")
+        #expect(!usual.toml.contains("bias"))
+        for key in ["kv_heads", "hidden_width", "rope_", "norm_epsilon", "tied_head"] {
+            #expect(try !recipe("").toml.contains("\n\(key)"), "\(key)")
+        }
+        #expect(try recipe("").toml.contains("\nbias = true\n"))
+    }
+
+    @Test("a LLaMA of another width keeps the proportions of its heads and its hidden layer")
+    func llamaResizes() throws {
+        var model = try recipe(
+            """
+            [model]
+            architecture = "llama"
+            kv_heads = 2
+            hidden_width = 320
+            """
+        ).model
+        let wider = try model.resized(
+            to: ModelSize(width: 256, layers: 6), .standard, base: model.size)
+        #expect((wider.heads, wider.kvHeads, wider.hiddenWidth) == (8, 4, 640))
+        expectFailure(.configuration, "width = 96: makes 3 heads") {
+            _ = try model.resized(
+                to: ModelSize(width: 96, layers: 4), .standard, base: model.size)
+        }
+        model.kvHeads = nil
+        model.hiddenWidth = nil
+        let smaller = try model.resized(
+            to: ModelSize(width: 96, layers: 4), .standard, base: model.size)
+        #expect((smaller.kvHeadCount, smaller.mlpWidth) == (3, 256))
+    }
+
     /// Some keys are only valid with certain rules.
     @Test(
         "scaling survives a round trip",

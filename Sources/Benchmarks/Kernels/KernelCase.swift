@@ -56,8 +56,15 @@ final class KernelBench {
     ///
     /// To measure another kernel, add a case to one of these lists.
     func cases() -> [KernelCase] {
-        embeddingCases() + normCases() + linearCases() + attentionCases() + elementwiseCases()
-            + headCases() + optimizerCases()
+        blockCases() + headCases() + optimizerCases()
+    }
+
+    private func blockCases() -> [KernelCase] {
+        guard size.architecture == "llama" else {
+            return embeddingCases() + normCases() + linearCases() + attentionCases()
+                + elementwiseCases()
+        }
+        return rmsNormCases() + transposedLinearCases() + rotaryCases() + attentionCases()
     }
 
     /// Returns a matrix of numbers between -0.5 and 0.5.

@@ -3,8 +3,9 @@ import Glibc
 
 /// Planned causal multi-head self-attention over B sequences of T tokens, forward and backward.
 ///
-/// `qkv` is (B*T, 3C): queries, keys and values side by side, each of H heads of D = C / H columns.
-/// Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
+/// `qkv` is (B*T, (H + 2K) D): queries of H heads of D columns, then keys and values of K heads side
+/// by side. Each head of keys and values serves H / K consecutive heads of queries (Ainslie et al.
+/// 2023); K is H without grouping. Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
 /// block's last row, so blocks above the diagonal are skipped and only one block of probabilities
 /// exists at a time (Dao et al. 2022, without the split along keys). Forward keeps each row's
 /// log-sum-exp, to base 2, from which backward recomputes the probabilities. In bf16 the
@@ -12,13 +13,13 @@ import Glibc
 /// fp32.
 package final class Attention {
     private let batch: Int
-    private let length: Int
+    let length: Int
     private let heads: Int
-    private let headWidth: Int
-    private let width: Int
-    private let precision: Precision
+    private let kvHeads: Int
+    let headWidth: Int
+    let precision: Precision
     private let engine: ComputeEngine
-    private let kernels: lockstep_microkernels
+    let kernels: lockstep_microkernels
     /// The rows of each block of queries, whose last row attends to the keys up to itself.
     private let blocks: [Range<Int>]
     private let scale: Float
@@ -26,22 +27,26 @@ package final class Attention {
     private let scale2: Float
     /// The number of elements between two rows of a block's probabilities. It is not a power of
     /// two, because such rows would share a few cache sets.
-    private let rowStride: Int
+    let rowStride: Int
 
     /// Creates the plan; in bf16 the width of heads must be even.
+    ///
+    /// - Parameter kvHeads: the heads of keys and values (K), a divisor of `heads`; if unset, as
+    ///   many as heads.
     package init(
-        batch: Int, length: Int, heads: Int, headWidth: Int, precision: Precision = .fp32,
-        engine: ComputeEngine
+        batch: Int, length: Int, heads: Int, kvHeads: Int? = nil, headWidth: Int,
+        precision: Precision = .fp32, engine: ComputeEngine
     ) {
         precondition(precision == .fp32 || headWidth % 2 == 0, "heads of odd width in bf16")
+        precondition(heads % (kvHeads ?? heads) == 0, "heads do not share keys equally")
         self.batch = batch
         self.length = length
         self.heads = heads
+        self.kvHeads = kvHeads ?? heads
         self.headWidth = headWidth
         self.precision = precision
         self.engine = engine
         kernels = engine.kernels(precision)
-        width = heads * headWidth
         scale = 1 / Float(headWidth).squareRoot()
         scale2 = log2E * scale
         // Fewer rows waste less above the diagonal; more rows reuse packed operands more often.
@@ -76,50 +81,77 @@ package final class Attention {
         }
     }
 
-    /// Computes `output` (B*T, C) = attention(`qkv`), and keeps `logSumExp` (B*H*T) for backward.
+    /// Computes `output` (B*T, H D) = attention(`qkv`), and keeps `logSumExp` (B*H*T) for backward.
     package func forward(
         _ qkv: Operand, into output: Operand, logSumExp: Vector, dropout: Dropout?
     ) {
-        precondition(qkv.rows == batch * length && qkv.stride == 3 * width)
+        precondition(qkv.rows == batch * length && qkv.stride == (heads + 2 * kvHeads) * headWidth)
         precondition(qkv.precision == precision && output.precision == precision)
         let keyPanels = engine.scratch(.keys, bytes: transposedPanelBytes)
         let valuePanels = engine.scratch(.values, bytes: panelBytes(rows: length))
         let scoreMemory = floats(.probabilities, (rowStride + 1) * blockRows)
         let sumMemory = floats(.product, blockRows * headWidth)
-        engine.forEach(batch * heads) { tile, thread in
-            let queries = head(tile, of: qkv)
-            let keys = packTransposed(head(tile, of: qkv, part: 1), into: keyPanels[thread])
-            let values = packRows(head(tile, of: qkv, part: 2), into: valuePanels[thread])
-            let result = head(tile, of: output)
-            let headDropout = dropout?.head(tile % heads, ofSequence: tile / heads, length: length)
-            let scoreBase = scoreMemory.floats(thread)
-            let totals = scoreBase + rowStride * blockRows
+        engine.forEach(batch * kvHeads) { group, thread in
+            let keys = packTransposed(kvHead(group, of: qkv, .keys), into: keyPanels[thread])
+            let values = packRows(kvHead(group, of: qkv, .values), into: valuePanels[thread])
             let sums = Matrix(sumMemory.floats(thread), rows: blockRows, columns: headWidth)
-            for block in blocks {
-                let scores = matrix(block, scoreBase)
-                multiply(queries.rows(block), by: keys, into: scores)
-                for (i, position) in block.enumerated() {
-                    let (top2, total) = exponentiate(
-                        scores.row(i), valid: position + 1, count: block.upperBound)
-                    totals[i] = total
-                    logSumExp.base[tile * length + position] = top2 + log2f(total)
-                }
-                if let headDropout { mask(scores, block, headDropout) }
-                multiply(rounded(scores), by: values, into: sums)
-                // Cheaper here than on the probabilities, which are more numerous.
-                for (i, position) in block.enumerated() {
-                    let factor = 1 / totals[i]
-                    forEachVector(headWidth) { start, width in
-                        let y = sums.row(i).load(start, width: width) * factor
-                        result.store(y, position, start, width: width)
-                    }
+            for tile in tiles(ofGroup: group) {
+                let dropout = dropout?.head(
+                    tile % heads, ofSequence: tile / heads, length: length)
+                for block in blocks {
+                    attend(
+                        block, of: tile, head(tile, of: qkv).rows(block), keys, values,
+                        scores: matrix(block, scoreMemory.floats(thread)), sums: sums,
+                        into: head(tile, of: output), logSumExp: logSumExp, dropout: dropout)
                 }
             }
         }
     }
 
-    /// Computes `qkvGradient` (B*T, 3C) from the output's gradient (B*T, C) and from the arguments
-    /// and results of forward.
+    /// Computes the output of a block of a head's queries.
+    private func attend(
+        _ block: Range<Int>, of tile: Int, _ queries: Operand, _ keys: Panels, _ values: Panels,
+        scores: Matrix, sums: Matrix, into output: Operand, logSumExp: Vector,
+        dropout: HeadDropout?
+    ) {
+        let totals = scores.base + rowStride * blockRows
+        multiply(queries, by: keys, into: scores)
+        for (i, position) in block.enumerated() {
+            let (top2, total) = exponentiate(
+                scores.row(i), valid: position + 1, count: block.upperBound)
+            totals[i] = total
+            logSumExp.base[tile * length + position] = top2 + log2f(total)
+        }
+        if let dropout { mask(scores, block, dropout) }
+        multiply(rounded(scores), by: values, into: sums.rows(0..<block.count))
+        // Cheaper here than on the probabilities, which are more numerous.
+        for (i, position) in block.enumerated() {
+            let factor = 1 / totals[i]
+            forEachVector(headWidth) { start, width in
+                let y = sums.row(i).load(start, width: width) * factor
+                output.store(y, position, start, width: width)
+            }
+        }
+    }
+
+    /// The packed operands of a head of keys and values, and its gradients.
+    private struct KVHead {
+        let keysTransposed: Panels
+        let keyRows: Panels
+        let valuesTransposed: Panels
+        let keySums: Matrix
+        let valueSums: Matrix
+    }
+
+    /// A thread's memory for backward.
+    private struct BackwardMemory {
+        let probabilities: UnsafeMutablePointer<Float>
+        let blockPanels: UnsafeMutableRawPointer
+        let packedScores: UnsafeMutableRawPointer?
+    }
+
+    /// Computes `qkvGradient` (B*T, (H + 2K) D) from the output's gradient (B*T, H D) and from the
+    /// arguments and results of forward.
     package func backward(
         _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
         into qkvGradient: Operand, dropout: Dropout?
@@ -135,59 +167,102 @@ package final class Attention {
             max($0, kernels.leftPanelBytes(rows: $1.upperBound, depth: $1.count))
         }
         let packedScores = engine.scratch(.packedLeft, bytes: isRounded ? packedBytes : 0)
-        engine.forEach(batch * heads) { tile, thread in
-            let (queries, keys) = (head(tile, of: qkv), head(tile, of: qkv, part: 1))
-            let keysTransposed = packTransposed(keys, into: keyPanels[thread])
-            let keyRows = packRows(keys, into: keyRowPanels[thread])
-            let valuesTransposed = packTransposed(
-                head(tile, of: qkv, part: 2), into: valuePanels[thread])
-            let (dy, y) = (head(tile, of: outputGradient), head(tile, of: output))
-            let probabilityBase = scoreMemory.floats(thread)
+        engine.forEach(batch * kvHeads) { group, thread in
+            let (keys, values) = (kvHead(group, of: qkv, .keys), kvHead(group, of: qkv, .values))
+            let keyGradient = kvHead(group, of: qkvGradient, .keys)
+            let valueGradient = kvHead(group, of: qkvGradient, .values)
             // The gradients (T, D) or, in bf16, fp32 sums until they are complete.
-            func sums(_ part: Int) -> Matrix {
-                head(tile, of: qkvGradient, part: part).matrix
+            func sums(_ gradient: Operand, _ part: Int) -> Matrix {
+                gradient.matrix
                     ?? Matrix(
                         sumMemory.floats(thread) + part * headWidth, rows: length,
                         columns: headWidth, stride: 3 * headWidth)
             }
-            let (querySums, keySums, valueSums) = (sums(0), sums(1), sums(2))
-            let packed = isRounded ? packedScores[thread] : nil
-            let headDropout = dropout?.head(tile % heads, ofSequence: tile / heads, length: length)
-            for block in blocks.reversed() {
-                let probabilities = matrix(block, probabilityBase)
-                let gradients = matrix(block, probabilityBase + rowStride * blockRows)
-                multiply(queries.rows(block), by: keysTransposed, into: probabilities)
-                multiply(dy.rows(block), by: valuesTransposed, into: gradients)
-                for position in block {
-                    softmaxBackward(
-                        probabilities, gradients, of: block, position: position,
-                        logSumExp: logSumExp.base[tile * length + position],
-                        rowTotal: dot(dy, y, row: position), dropout: headDropout)
-                }
-                let (p, ds) = (rounded(probabilities), rounded(gradients))
-                multiply(ds, by: keyRows, into: querySums.rows(block))
-                // The last block comes first and overwrites the gradients of all keys; the others
-                // add to them.
-                let adds = block.upperBound < length
-                addOuterProduct(
-                    of: p, packRows(dy.rows(block), into: blockPanels[thread]), into: valueSums,
-                    adds: adds, packed: packed)
-                addOuterProduct(
-                    of: ds, packRows(queries.rows(block), into: blockPanels[thread]),
-                    into: keySums, adds: adds, packed: packed)
+            let shared = KVHead(
+                keysTransposed: packTransposed(keys, into: keyPanels[thread]),
+                keyRows: packRows(keys, into: keyRowPanels[thread]),
+                valuesTransposed: packTransposed(values, into: valuePanels[thread]),
+                keySums: sums(keyGradient, 1), valueSums: sums(valueGradient, 2))
+            let memory = BackwardMemory(
+                probabilities: scoreMemory.floats(thread), blockPanels: blockPanels[thread],
+                packedScores: isRounded ? packedScores[thread] : nil)
+            let tiles = tiles(ofGroup: group)
+            for tile in tiles {
+                let queryGradient = head(tile, of: qkvGradient)
+                let querySums = sums(queryGradient, 0)
+                propagate(
+                    tile, head(tile, of: outputGradient), queries: head(tile, of: qkv),
+                    output: head(tile, of: output), logSumExp: logSumExp, shared, memory,
+                    into: querySums, adds: tile > tiles.lowerBound,
+                    dropout: dropout?.head(
+                        tile % heads, ofSequence: tile / heads, length: length))
+                if isRounded { queryGradient.store(querySums) }
             }
             guard isRounded else { return }
-            for part in 0..<3 { head(tile, of: qkvGradient, part: part).store(sums(part)) }
+            keyGradient.store(shared.keySums)
+            valueGradient.store(shared.valueSums)
+        }
+    }
+
+    /// Computes the gradients of a head of queries, and sets those of its keys and values or adds
+    /// to them if it `adds`.
+    private func propagate(
+        _ tile: Int, _ dy: Operand, queries: Operand, output: Operand, logSumExp: Vector,
+        _ shared: KVHead, _ memory: BackwardMemory, into querySums: Matrix, adds: Bool,
+        dropout: HeadDropout?
+    ) {
+        for block in blocks.reversed() {
+            let probabilities = matrix(block, memory.probabilities)
+            let gradients = matrix(block, memory.probabilities + rowStride * blockRows)
+            multiply(queries.rows(block), by: shared.keysTransposed, into: probabilities)
+            multiply(dy.rows(block), by: shared.valuesTransposed, into: gradients)
+            for position in block {
+                softmaxBackward(
+                    probabilities, gradients, of: block, position: position,
+                    logSumExp: logSumExp.base[tile * length + position],
+                    rowTotal: dot(dy, output, row: position), dropout: dropout)
+            }
+            let (p, ds) = (rounded(probabilities), rounded(gradients))
+            multiply(ds, by: shared.keyRows, into: querySums.rows(block))
+            // The last block comes first and overwrites the gradients of all keys; the others add
+            // to them.
+            let adds = adds || block.upperBound < length
+            addOuterProduct(
+                of: p, packRows(dy.rows(block), into: memory.blockPanels), into: shared.valueSums,
+                adds: adds, packed: memory.packedScores)
+            addOuterProduct(
+                of: ds, packRows(queries.rows(block), into: memory.blockPanels),
+                into: shared.keySums, adds: adds, packed: memory.packedScores)
         }
     }
 
     // MARK: - Views and memory
 
-    /// Returns a head (T, D) of a matrix whose parts, such as keys, have C columns each.
-    private func head(_ tile: Int, of matrix: Operand, part: Int = 0) -> Operand {
-        let (sequence, head) = (tile / heads, tile % heads)
-        let column = part * width + head * headWidth
-        return matrix.rows(sequence * length..<(sequence + 1) * length)
+    /// The parts of `qkv` after the queries.
+    private enum Part: Int {
+        case keys, values
+    }
+
+    /// Returns a head of queries or of the output (T, D). A tile is a head of one sequence.
+    private func head(_ tile: Int, of matrix: Operand) -> Operand {
+        columns(from: tile % heads * headWidth, of: matrix, sequence: tile / heads)
+    }
+
+    /// Returns a head of keys or values (T, D). A group is such a head of one sequence.
+    private func kvHead(_ group: Int, of matrix: Operand, _ part: Part) -> Operand {
+        columns(
+            from: (heads + part.rawValue * kvHeads + group % kvHeads) * headWidth, of: matrix,
+            sequence: group / kvHeads)
+    }
+
+    /// Returns the heads that share the keys and values of a group.
+    private func tiles(ofGroup group: Int) -> Range<Int> {
+        let share = heads / kvHeads
+        return group * share..<(group + 1) * share
+    }
+
+    private func columns(from column: Int, of matrix: Operand, sequence: Int) -> Operand {
+        matrix.rows(sequence * length..<(sequence + 1) * length)
             .columns(column..<column + headWidth)
     }
 
@@ -211,73 +286,6 @@ package final class Attention {
     /// Returns the size in bytes of some rows of D, packed as the right operand (rows, D).
     private func panelBytes(rows: Int) -> Int {
         kernels.panelBytes(columns: headWidth, depth: rows)
-    }
-
-    // MARK: - Products on one thread
-
-    /// A packed right operand, and the number of elements between its panels.
-    private struct Panels {
-        let base: UnsafeMutableRawPointer
-        let stride: Int
-    }
-
-    /// Packs a head (T, D) as the right operand (D, T).
-    private func packTransposed(_ x: Operand, into panels: UnsafeMutableRawPointer) -> Panels {
-        kernels.pack_right_transposed(x.base, x.stride, x.columns, x.rows, panels)
-        return Panels(base: panels, stride: kernels.panelStride(depth: x.columns))
-    }
-
-    /// Packs rows of D as the right operand (rows, D).
-    private func packRows(_ x: Operand, into panels: UnsafeMutableRawPointer) -> Panels {
-        kernels.pack_right(x.base, x.stride, x.rows, x.columns, panels, nil)
-        return Panels(base: panels, stride: kernels.panelStride(depth: x.rows))
-    }
-
-    /// Computes `c` (rows, columns) = `a` (rows, depth) times the first `depth` rows of a packed
-    /// operand.
-    private func multiply(_ a: Operand, by panels: Panels, into c: Matrix) {
-        var block = lockstep_block(
-            rows: a.rows, columns: c.columns, depth: a.columns, a: a.base,
-            a_panel_stride: Int(kernels.tile_rows) * a.stride, a_row_stride: a.stride,
-            a_depth_stride: 1, b: panels.base, b_panel_stride: panels.stride, c: c.base,
-            c_stride: c.stride, accumulates: false, prefetch: noPrefetch)
-        kernels.multiply_rows(&block)
-    }
-
-    /// Computes the transpose of a block's scores (rows, keys) times packed rows (rows, D), and
-    /// stores it in `c` (keys, D) or adds it if `adds`. In bf16 the scores are `packed` first.
-    private func addOuterProduct(
-        of scores: Operand, _ panels: Panels, into c: Matrix, adds: Bool,
-        packed: UnsafeMutableRawPointer?
-    ) {
-        let tileRows = Int(kernels.tile_rows)
-        var block = lockstep_block(
-            rows: scores.columns, columns: c.columns, depth: scores.rows, a: scores.base,
-            a_panel_stride: tileRows, a_row_stride: 1, a_depth_stride: scores.stride,
-            b: panels.base, b_panel_stride: panels.stride, c: c.base, c_stride: c.stride,
-            accumulates: adds, prefetch: noPrefetch)
-        if let packed {
-            kernels.pack_left_transposed(
-                scores.base, scores.stride, scores.rows, scores.columns, packed)
-            block.a = UnsafeRawPointer(packed)
-            block.a_panel_stride = tileRows * kernels.padded(depth: scores.rows)
-            block.a_depth_stride = tileRows
-        }
-        kernels.multiply_columns(&block)
-    }
-
-    /// Returns a block's probabilities as an operand of products, with each row rounded in place in
-    /// bf16. The elements between its keys and the next whole vector are zero.
-    private func rounded(_ scores: Matrix) -> Operand {
-        if precision == .bf16 {
-            for i in 0..<scores.rows {
-                let row = scores.row(i)
-                roundToOperand(row, count: wholeVectors(scores.columns), into: row)
-            }
-        }
-        return Operand(
-            scores.base, rows: scores.rows, columns: scores.columns,
-            stride: rowStride * 4 / precision.bytes, precision: precision)
     }
 
     // MARK: - Softmax
@@ -365,7 +373,7 @@ private struct HeadDropout {
     }
 }
 
-private func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
+func wholeVectors(_ count: Int) -> Int { (count + 7) / 8 * 8 }
 
 /// Returns the dot product of one row of two operands.
 @inline(__always)

@@ -1,21 +1,24 @@
 import Glibc
 
-/// Computes attention of one query (C) over cached keys and values (positions, 2C), for generation.
+/// Computes attention of one query (H D) over cached keys and values (positions, 2 K D), for
+/// generation.
 ///
-/// `scores` must have room for one float per position; `output` is (1, C).
+/// Each of the K heads of keys and values serves H / K consecutive heads of queries. `scores` must
+/// have room for one float per position; `output` is (1, H D).
 package func attendToCache(
-    query: UnsafeMutablePointer<Float>, cache: Matrix, heads: Int, scores: Vector,
-    into output: Matrix
+    query: UnsafeMutablePointer<Float>, cache: Matrix, heads: Int, kvHeads: Int,
+    scores: Vector, into output: Matrix
 ) {
     precondition(scores.count >= cache.rows)
     let c = cache.columns / 2
-    let d = c / heads
+    let d = c / kvHeads
     let scale = 1 / Float(d).squareRoot()
     for head in 0..<heads {
         let q = query + head * d
+        let shared = head / (heads / kvHeads) * d
         var largest = -Float.infinity
         for t in 0..<cache.rows {
-            scores.base[t] = scale * dot(q, cache.row(t) + head * d, d)
+            scores.base[t] = scale * dot(q, cache.row(t) + shared, d)
             largest = max(largest, scores.base[t])
         }
         var total: Float = 0
@@ -27,7 +30,7 @@ package func attendToCache(
         forEachVector(d) { start, width in
             var sum = Floats.zero
             for t in 0..<cache.rows {
-                let v = (cache.row(t) + c + head * d).load(start, width: width)
+                let v = (cache.row(t) + c + shared).load(start, width: width)
                 sum = sum.addingProduct(v, Floats(repeating: scores.base[t] / total))
             }
             y.store(sum, start, width: width)

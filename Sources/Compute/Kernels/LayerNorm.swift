@@ -36,8 +36,8 @@ package func layerNormForward(
 package final class LayerNormBackward {
     private let rows: Int
     private let columns: Int
-    // (tiles, 2, C): each row tile's share of the weight's and the bias's gradient.
-    private let partial: Buffer<Float>
+    // The weight's and the bias's gradients.
+    private let shares: RowTileSums
     private let engine: ComputeEngine
 
     /// Plans the memory for inputs (rows, columns).
@@ -45,11 +45,11 @@ package final class LayerNormBackward {
         self.rows = rows
         self.columns = columns
         self.engine = engine
-        partial = engine.buffer(count: rowTiles(rows) * 2 * columns)
+        shares = RowTileSums(rows: rows, vectors: 2, columns: columns, engine: engine)
     }
 
     /// The size of the planned memory in bytes.
-    package var bytes: Int { partial.bytes.count }
+    package var bytes: Int { shares.bytes }
 
     /// Adds the input's gradient to `inputGradient`, and writes (or adds) the parameters'
     /// gradients.
@@ -66,12 +66,8 @@ package final class LayerNormBackward {
         precondition(input.rows == rows && input.columns == columns)
         let c = columns
         engine.forEachRowTile(of: rows) { rows, tile in
-            let weightSums = partial.base + tile * 2 * c
-            let biasSums = weightSums + c
-            forEachVector(c) { start, width in
-                weightSums.store(.zero, start, width: width)
-                biasSums.store(.zero, start, width: width)
-            }
+            let weightSums = shares.cleared(0, ofTile: tile)
+            let biasSums = shares.cleared(1, ofTile: tile)
             for i in rows {
                 let x = input.row(i)
                 let dy = outputGradient.row(i)
@@ -99,50 +95,7 @@ package final class LayerNormBackward {
                 }
             }
         }
-        combine(weightGradient, part: 0, accumulates)
-        if let biasGradient { combine(biasGradient, part: 1, accumulates) }
+        shares.combine(0, into: weightGradient, accumulates: accumulates)
+        if let biasGradient { shares.combine(1, into: biasGradient, accumulates: accumulates) }
     }
-
-    /// Adds the tiles' shares in the order of the tiles.
-    private func combine(_ sums: Vector, part: Int, _ accumulates: Bool) {
-        if engine.isRecording { return }
-        let c = columns
-        forEachVector(c) { start, width in
-            var value = Floats.zero
-            for tile in 0..<rowTiles(rows) {
-                value += (partial.base + (tile * 2 + part) * c).load(start, width: width)
-            }
-            if accumulates { value = sums.base.load(start, width: width) + value }
-            sums.base.store(value, start, width: width)
-        }
-    }
-}
-
-/// Returns the number of row tiles, at most 16, of at least 16 rows each; depends only on the
-/// shape.
-private func rowTiles(_ rows: Int) -> Int { max(1, min(16, rows / 16)) }
-
-extension ComputeEngine {
-    fileprivate func forEachRowTile(of rows: Int, _ body: (Range<Int>, _ tile: Int) -> Void) {
-        let tiles = rowTiles(rows)
-        forEach(tiles) { tile, _ in
-            body(rows * tile / tiles..<rows * (tile + 1) / tiles, tile)
-        }
-    }
-}
-
-/// Returns the sum of the vectors that cover 0..<count, the last of which may end in zeros.
-@inline(__always)
-private func total(_ count: Int, _ vector: (_ start: Int, _ width: Int) -> Floats) -> Float {
-    var sums = Floats.zero
-    forEachVector(count) { start, width in sums += vector(start, width) }
-    return sum(sums)
-}
-
-/// Returns `x` with zeros in the lanes from `width` up.
-@inline(__always)
-private func masked(_ x: Floats, _ width: Int) -> Floats {
-    var y = Floats.zero
-    for lane in 0..<width { y[lane] = x[lane] }
-    return y
 }

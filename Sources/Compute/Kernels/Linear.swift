@@ -1,15 +1,17 @@
 /// A linear layer y = x W + b; it owns no memory.
 ///
-/// x is (rows, inputs), W is (inputs, outputs) as in GPT-2's checkpoints, b is (outputs). The
-/// operands of a product have W's precision; the bias and all matrices that are not operands are
-/// fp32.
+/// x is (rows, inputs), W is (inputs, outputs), b is (outputs). W is stored as it is in GPT-2's
+/// checkpoints, or transposed, (outputs, inputs), as in LLaMA's. The operands of a product have W's
+/// precision; the bias and all matrices that are not operands are fp32.
 package struct Linear: Sendable {
     package let weight: Operand
     package let bias: Vector?
+    package let storage: Storage
 
-    package init(weight: Operand, bias: Vector?) {
+    package init(weight: Operand, bias: Vector?, storage: Storage = .direct) {
         self.weight = weight
         self.bias = bias
+        self.storage = storage
     }
 
     /// Computes `output` (rows, outputs) = `input` (rows, inputs) W + b.
@@ -19,10 +21,10 @@ package struct Linear: Sendable {
     ) {
         guard let bias else {
             return engine.multiplyRounding(
-                input, weight, into: output, betweenTiles: betweenTiles)
+                input, weight, storage, into: output, betweenTiles: betweenTiles)
         }
         engine.forEachProductBlock(
-            input, weight, touching: (output, nil), betweenTiles: betweenTiles
+            input, weight, storage, touching: (output, nil), betweenTiles: betweenTiles
         ) { elements, row, column in
             let bias = bias.base + column
             for i in 0..<elements.rows {
@@ -44,7 +46,7 @@ package struct Linear: Sendable {
         betweenTiles: () -> Void = {}
     ) {
         engine.forEachProductBlock(
-            input, weight, touching: (residual.operand, output.operand),
+            input, weight, storage, touching: (residual.operand, output.operand),
             betweenTiles: betweenTiles
         ) { elements, row, column in
             let bias = bias.map { $0.base + column }
@@ -68,7 +70,7 @@ package struct Linear: Sendable {
         engine: ComputeEngine, betweenTiles: () -> Void = {}
     ) {
         engine.forEachProductBlock(
-            input, weight, touching: (output, slope), betweenTiles: betweenTiles
+            input, weight, storage, touching: (output, slope), betweenTiles: betweenTiles
         ) { elements, row, column in
             let bias = bias.map { $0.base + column }
             for i in 0..<elements.rows {
@@ -86,6 +88,27 @@ package struct Linear: Sendable {
         }
     }
 
+    /// Computes `weightGradient`, stored as W is, from the input (rows, inputs) and the gradient of
+    /// the output (rows, outputs), and b's gradient if there is one, or adds them if it
+    /// `accumulates`.
+    package func backwardWeight(
+        _ outputGradient: Operand, input: Operand, into weightGradient: Matrix,
+        biasGradient: Vector?, accumulates: Bool, engine: ComputeEngine,
+        betweenTiles: () -> Void = {}
+    ) {
+        switch storage {
+        case .direct:
+            engine.multiplyTransposed(
+                input, outputGradient, into: weightGradient, columnSums: biasGradient,
+                accumulates: accumulates, betweenTiles: betweenTiles)
+        case .transposed:
+            precondition(biasGradient == nil, "transposed layers have no biases")
+            engine.multiplyTransposed(
+                outputGradient, input, into: weightGradient, accumulates: accumulates,
+                betweenTiles: betweenTiles)
+        }
+    }
+
     /// Computes `inputGradient` (rows, inputs) = `outputGradient` (rows, outputs) times W
     /// transposed.
     package func backwardInput(
@@ -93,7 +116,8 @@ package struct Linear: Sendable {
         betweenTiles: () -> Void = {}
     ) {
         engine.multiplyRounding(
-            outputGradient, weight, .transposed, into: inputGradient, betweenTiles: betweenTiles)
+            outputGradient, weight, storage.opposite, into: inputGradient,
+            betweenTiles: betweenTiles)
     }
 
     /// Computes the same times `slope` (rows, inputs): the gradient of the values before the GELU.
@@ -102,7 +126,7 @@ package struct Linear: Sendable {
         engine: ComputeEngine, betweenTiles: () -> Void = {}
     ) {
         engine.forEachProductBlock(
-            outputGradient, weight, .transposed, touching: (slope, hiddenGradient),
+            outputGradient, weight, storage.opposite, touching: (slope, hiddenGradient),
             betweenTiles: betweenTiles
         ) { elements, row, column in
             for i in 0..<elements.rows {

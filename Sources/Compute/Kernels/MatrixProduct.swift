@@ -14,6 +14,9 @@ package enum Storage: Sendable {
     case direct
     /// Row by row of its transpose.
     case transposed
+
+    /// The storage of the transpose of an operand with this storage.
+    package var opposite: Storage { self == .direct ? .transposed : .direct }
 }
 
 /// A closure that receives elements of a product, starting at (`row`, `column`). They are complete

@@ -8,6 +8,12 @@ package struct NamedTensor: Sendable, Equatable {
     /// The number of elements.
     package var count: Int { shape.reduce(1, *) }
 
+    package init(name: String, shape: [Int], offset: Int) {
+        self.name = name
+        self.shape = shape
+        self.offset = offset
+    }
+
     /// The range of the elements in the arena.
     package var range: Range<Int> { offset..<offset + count }
 }

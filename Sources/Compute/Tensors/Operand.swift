@@ -46,7 +46,7 @@ package enum Precision: String, CaseIterable, Sendable {
     }
 
     /// Returns a range of the columns.
-    func columns(_ range: Range<Int>) -> Operand {
+    package func columns(_ range: Range<Int>) -> Operand {
         Operand(
             row(0, column: range.lowerBound), rows: rows, columns: range.count, stride: stride,
             precision: precision)

@@ -4,9 +4,10 @@ import Model
 /// Random directions whose filters have the same lengths as those of the parameters (Li et al.
 /// 2018, 1712.09913, section 4): a step of 1 along them changes every filter by its own length.
 ///
-/// A filter is the weights of one neuron: a column of a projection, whose weight is (inputs,
-/// outputs) here, or a row of an embedding, which is the vector of one token or position. Biases
-/// and norms have no filters, and their part of a direction is zero, as in the paper.
+/// A filter is the weights of one neuron: a column of a projection whose weight is (inputs,
+/// outputs), a row of one whose weight is (outputs, inputs), or a row of an embedding, which is the
+/// vector of one token or position. Biases and norms have no filters, and their part of a direction
+/// is zero, as in the paper.
 package enum FilterDirections {
     /// Returns a direction at some parameters. Each element is a function of the seed, the
     /// direction's number, the tensor's name and the element's index in the tensor.
@@ -15,15 +16,12 @@ package enum FilterDirections {
     ) -> Buffer<Float> {
         let direction = Buffer<Float>(count: parameters.count)
         let random = CounterRandom(seed: seed, stream: .landscape)
-        let embeddings = [layout.tokenEmbedding, layout.positionEmbedding, layout.head].map {
-            $0?.name
-        }
         for tensor in layout.arena.tensors where tensor.shape.count == 2 {
             random.fillNormal(
                 direction.vector(tensor), standardDeviation: 1,
                 tensor: placeNumber(of: "direction \(number) of \(tensor.name)"))
             direction.matrix(tensor).scaleFilters(
-                embeddings.contains(tensor.name) ? .rows : .columns,
+                layout.hasNeuronsAsRows(tensor) ? .rows : .columns,
                 toLengthsOf: parameters.matrix(tensor))
         }
         return direction

@@ -14,7 +14,7 @@ package struct Preset: Sendable {
     package var vocabularySize = 50_257
 
     /// All presets, in the order in which they are listed.
-    package static let all = smallPresets + gpt2Presets + gpt3Presets
+    package static let all = smallPresets + gpt2Presets + gpt3Presets + llamaPresets
 
     /// Returns the preset with a name.
     ///

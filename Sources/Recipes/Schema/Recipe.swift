@@ -119,6 +119,12 @@ package struct Recipe: Sendable, Equatable {
                     + "make heads of \(model.headWidth)",
                 remedy: "use an even width per head, or precision = \"fp32\""))
         try require(
+            training.precision == .fp32 || !model.isLlama || model.mlpWidth.isMultiple(of: 2),
+            or: .key(
+                "[training] precision", "\"bf16\"",
+                "takes numbers in pairs, but [model] hidden_width = \(model.mlpWidth)",
+                remedy: "use an even hidden_width, or precision = \"fp32\""))
+        try require(
             model.parametrization == .standard || optimizer.name.traits.hasParametrizedRates,
             or: .key(
                 "[model] parametrization", "\"\(model.parametrization.rawValue)\"",

@@ -15,22 +15,41 @@ extension Recipe {
     private static let modelFields: [RecipeField] = [
         .init(
             "model.architecture", \.model.architecture,
-            GPTConfiguration.architectures.count == 1
-                ? "The architecture; only \(GPTConfiguration.architectureChoice) exists so far."
-                : "The architecture: \(GPTConfiguration.architectureChoice)."),
+            "The architecture: \(GPTConfiguration.architectureChoice)."),
         .init("model.layers", \.model.layers, "Transformer blocks."),
         .init("model.heads", \.model.heads, "Attention heads in a block; divides width."),
+        .init(
+            "model.kv_heads", \.model.kvHeads,
+            "llama: heads of keys and values, a divisor of heads; if unset, heads."),
         .init("model.width", \.model.width, "Channels of the residual stream."),
         .init(
+            "model.hidden_width", \.model.hiddenWidth,
+            "llama: channels of the MLP; if unset, 8/3 width rounded up to a multiple of 256."),
+        .init(
             "model.context_length", \.model.contextLength,
-            "Tokens in a sequence, and learned positions."),
+            "Tokens in a sequence, and gpt2's learned positions."),
         .init(
             "model.vocabulary_size", \.model.vocabularySize,
             "Number of symbols; 0 for the tokenizer's. Padded to a multiple of 16 internally."),
-        .init("model.bias", \.model.bias, "Biases in linear layers and layer norms."),
+        .init(
+            "model.rope_theta", \.model.ropeTheta,
+            "llama: base of the rotary frequencies; if unset, 10000."),
+        .init(
+            "model.rope_scaling", \.model.ropeScaling,
+            "llama: Llama 3's scaling of these: { factor, low_frequency, high_frequency, original_context }."
+        ),
+        .init(
+            "model.norm_epsilon", \.model.normEpsilon,
+            "llama: added to the mean square in norms; if unset, 1e-5."),
+        .init(
+            "model.bias", \.model.biasKey, "gpt2: biases in linear layers and layer norms."),
+        .init(
+            "model.tied_head", \.model.tiedHead,
+            "Whether the head's weight is the token embedding; if unset, only in gpt2."),
         .init(
             "model.dropout", \.model.dropout,
-            "Probability of dropping embeddings, attention and residual branches; in [0, 1)."),
+            "gpt2: probability of dropping embeddings, attention and residual branches; in [0, 1)."
+        ),
         .init(
             "model.parametrization", \.model.parametrization,
             "How initial values and rates follow the width, and in \"completep\" also the layers."),

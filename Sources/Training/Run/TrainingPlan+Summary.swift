@@ -21,12 +21,12 @@ extension TrainingPlan {
             Format.layout(ranks: ranks, threads: threads)
             + (hosts > 1 ? " on \(hosts) hosts" : "")
         let first =
-            "training a GPT of \(Format.count(model.parameterCount)) parameters for "
+            "training a \(model.isLlama ? "LLaMA" : "GPT") of \(Format.count(model.parameterCount)) parameters for "
             + "\(Format.counted(steps, "step")) on \(layoutText), into \(runPath)"
         let rows: [(String, String)] = [
             (
                 "model",
-                "\(Format.counted(model.layers, "layer")), \(Format.counted(model.heads, "head")), width \(model.width), context "
+                "\(Format.counted(model.layers, "layer")), \(headText), width \(model.width), context "
                     + "\(model.contextLength), vocabulary \(Format.count(model.vocabularySize))"
                     + (model.dropout > 0 ? ", dropout \(model.dropout)" : "")
             ),
@@ -56,6 +56,17 @@ extension TrainingPlan {
             + rows.map { name, text in
                 "  \(name)\(String(repeating: " ", count: width - name.count))  \(text)"
             }).joined(separator: "\n")
+    }
+
+    /// The number of heads and, for a LLaMA, those that share keys and values and the hidden width.
+    private var headText: String {
+        let model = recipe.model
+        let heads = Format.counted(model.heads, "head")
+        guard model.isLlama else { return heads }
+        let sharing =
+            model.kvHeadCount == model.heads
+            ? "" : " that share \(model.kvHeadCount) of keys and values"
+        return "\(heads)\(sharing), hidden width \(model.mlpWidth)"
     }
 
     /// The model's size relative to that of its parametrization; empty for the standard one.
