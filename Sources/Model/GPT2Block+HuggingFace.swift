@@ -40,6 +40,7 @@ extension GPT2Block {
         configuration.contextLength = try entries.read("n_positions") ?? 1024
         configuration.vocabularySize = try entries.read("vocab_size") ?? 50_257
         configuration.dropout = try entries.dropout()
+        if try !entries.tiesHead(otherwise: true) { configuration.tiedHead = false }
         try requireRepresentable(entries, width: configuration.width)
         return configuration
     }

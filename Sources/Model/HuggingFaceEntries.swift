@@ -21,6 +21,26 @@ package struct HuggingFaceEntries {
         }
     }
 
+    /// Returns the value of an entry.
+    ///
+    /// - Throws: `Failure` (bad data) if it is missing, null or of another type.
+    func require<Value: JSONReadable>(_ key: String) throws(Failure) -> Value {
+        guard let value: Value = try read(key) else {
+            throw .file(.badData, path, "has no \(key)", remedy: Self.remedy)
+        }
+        return value
+    }
+
+    /// Returns the entries that describe rotary positions: `rope_parameters`, or `rope_scaling` in
+    /// folders written before Transformers 5. There are none if the model does not scale them.
+    func rotation() throws(Failure) -> HuggingFaceEntries {
+        for key in ["rope_parameters", "rope_scaling"] {
+            guard let object: JSONObject = try read(key) else { continue }
+            return HuggingFaceEntries(json: .object(object), path: "\(path): \(key)")
+        }
+        return HuggingFaceEntries(json: .object([:]), path: path)
+    }
+
     /// Returns whether there is an entry that is not null.
     func holds(_ key: String) -> Bool {
         guard case .object(let object) = json, let value = object[key] else { return false }
@@ -82,5 +102,9 @@ package struct HuggingFaceEntries {
     }
 
     /// Returns whether the head's weight is the token table.
-    package func tiesHead() throws(Failure) -> Bool { try read("tie_word_embeddings") ?? true }
+    ///
+    /// - Parameter usual: the architecture's value, for a file without the entry.
+    func tiesHead(otherwise usual: Bool) throws(Failure) -> Bool {
+        try read("tie_word_embeddings") ?? usual
+    }
 }

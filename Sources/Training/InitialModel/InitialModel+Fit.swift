@@ -45,11 +45,9 @@ extension InitialModel {
     private func fit(
         _ model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
     ) throws(Failure) -> [String] {
-        for (key, own, theirs) in [
-            ("layers", model.layers, configuration.layers),
-            ("heads", model.heads, configuration.heads),
-            ("width", model.width, configuration.width),
-        ] where own != theirs {
+        for (key, own, theirs) in zip(Self.shape(of: model), Self.shape(of: configuration)).map({
+            ($0.key, $0.value, $1.value)
+        }) where own != theirs {
             throw .key(
                 "[model] \(key)", own, "is \(theirs) in \(record.title)",
                 remedy: "remove it to use the model's, or set it to \(theirs)")
@@ -58,16 +56,32 @@ extension InitialModel {
             + vocabularyNotes(model, dataPath: dataPath, tokenizer: tokenizer)
     }
 
+    /// The keys that decide the function of a model, with their values as in a recipe.
+    private static func shape(of model: GPTConfiguration) -> [(key: String, value: String)] {
+        let scaling = model.ropeScaling?.toml ?? "unset"
+        return [
+            ("architecture", jsonQuoted(model.architecture)), ("layers", "\(model.layers)"),
+            ("heads", "\(model.heads)"), ("kv_heads", "\(model.kvHeadCount)"),
+            ("width", "\(model.width)"), ("hidden_width", "\(model.mlpWidth)"),
+            ("rope_theta", "\(model.rotaryBase)"), ("rope_scaling", scaling),
+            ("norm_epsilon", "\(model.rmsNormEpsilon)"), ("tied_head", "\(model.tiesHead)"),
+        ]
+    }
+
     private func contextNotes(_ model: GPTConfiguration) throws(Failure) -> [String] {
         let (own, theirs) = (model.contextLength, configuration.contextLength)
-        guard own <= theirs else {
+        guard own <= theirs || model.isLlama else {
             throw .key(
                 "[model] context_length", own,
                 "is more than the \(theirs) positions of \(record.title)",
                 remedy: "set it to \(theirs) or less, or remove it to use the model's")
         }
-        return own == theirs
-            ? [] : ["uses the first \(own) of the model's \(Format.count(theirs)) positions"]
+        guard own != theirs else { return [] }
+        return [
+            own < theirs
+                ? "uses the first \(own) of the model's \(Format.count(theirs)) positions"
+                : "uses more than the model's \(Format.count(theirs)) positions, which are rotary"
+        ]
     }
 
     private func biasNotes(_ model: GPTConfiguration) throws(Failure) -> [String] {

@@ -114,7 +114,7 @@ package final class InitialModel {
                 "\(configurationName) has \(dropout), but [model] dropout is one number; it is 0 "
                     + "unless the recipe sets it")
         }
-        if try !entries.tiesHead(), tensors.shape(of: configuration.huggingFaceNames.head) == nil {
+        if !configuration.tiesHead, tensors.shape(of: configuration.huggingFaceNames.head) == nil {
             throw .key(
                 "\(path): tie_word_embeddings", false, "calls for a head, but no file has one",
                 remedy: "get a fresh copy of the model, or use another one", code: .badData)

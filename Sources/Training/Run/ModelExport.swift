@@ -99,13 +99,13 @@ package struct ModelExport {
     private func writeTensors(
         of model: GPTConfiguration, into folder: String
     ) throws(Failure) -> Int {
-        let prefix = model.huggingFaceNames.prefix
+        let names = model.huggingFaceNames
         var whole = model
-        whole.bias = true
+        if !model.isLlama { whole.bias = true }
         var added = 0
         let sources = try GPTLayout(whole).arena.tensors.map {
             (tensor) throws(Failure) -> TensorSource in
-            let name = prefix + tensor.name
+            let name = (tensor.name == names.head ? "" : names.prefix) + tensor.name
             guard tensors.shape(of: tensor.name) == nil, !model.bias,
                 tensor.name.hasSuffix(".bias")
             else {
