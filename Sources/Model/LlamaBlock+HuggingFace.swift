@@ -46,7 +46,8 @@ extension LlamaBlock {
         configuration.architecture = "llama"
         configuration.layers = try entries.read("num_hidden_layers") ?? 32
         configuration.heads = try entries.read("num_attention_heads") ?? 32
-        configuration.kvHeads = try entries.read("num_key_value_heads") ?? configuration.heads
+        let shared: Int? = try entries.read("num_key_value_heads")
+        configuration.kvHeads = shared == configuration.heads ? nil : shared
         configuration.width = try entries.read("hidden_size") ?? 4096
         configuration.hiddenWidth = try entries.read("intermediate_size") ?? 11_008
         configuration.contextLength = try entries.read("max_position_embeddings") ?? 2048

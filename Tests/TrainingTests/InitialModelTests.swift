@@ -109,6 +109,20 @@ import Training
         #expect(try text().contains("SHA-256"))
     }
 
+    @Test("a GPT-2 with a head of its own keeps it, and one of another architecture is refused")
+    func untiedHead() throws {
+        try write(
+            configuration: ["tie_word_embeddings": "false"],
+            changing: { $0 == "lm_head.weight" ? $1.map { $0 + 1 } : $1 })
+        #expect(try open().defaults.tiedHead == false)
+        expectFailure(.configuration, "[model] tied_head = true: is false in the model in") {
+            _ = try text()
+        }
+        expectFailure(.configuration, "[model] architecture = \"llama\": is \"gpt2\" in the model") {
+            _ = try text { $0.architecture = "llama" }
+        }
+    }
+
     @Test("a vocabulary of an unknown tokenizer may lose only padding")
     func unknownTokenizer() throws {
         try write(Self.shape(vocabulary: 200))

@@ -66,6 +66,12 @@ package struct Recipe: Sendable, Equatable {
         if !written.contains("optimizer.weight_decay") {
             optimizer.weightDecay = OptimizerConfiguration(name: optimizer.name).weightDecay
         }
+        // Keys of another architecture would not be valid.
+        if let model, self.model.architecture != model.architecture {
+            self = try Recipe(
+                unchecked: toml, name: name, settings: settings, settingsFile: settingsFile,
+                omitting: omitting)
+        }
         // The base of another parametrization would not be valid.
         guard model != nil, written.contains("model.parametrization") else { return }
         if !written.contains("model.base_width") { self.model.baseWidth = nil }
