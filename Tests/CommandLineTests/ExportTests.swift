@@ -98,7 +98,8 @@ extension CommandLineTests {
             try bench.train()
             try FileManager.default.removeItem(atPath: bench.path("run/tokenizer.json"))
             let outcome = try export(bench, to: "model")
-            #expect(outcome.output.contains("has no tokenizer.json, so the folder has no tokenizer"))
+            #expect(
+                outcome.output.contains("has no tokenizer.json, so the folder has no tokenizer"))
             #expect(
                 try bench.names(in: "model")
                     == ["config.json", "generation_config.json", "model.safetensors"])

@@ -70,14 +70,16 @@ extension CommandLineTests {
                 #expect(
                     try validationLosses(bench, of: out).first == bench.lastValidationLoss())
             }
-            let record = String(decoding: try bench.bytes(of: "a/initial-model.json"), as: UTF8.self)
+            let record = String(
+                decoding: try bench.bytes(of: "a/initial-model.json"), as: UTF8.self)
             #expect(record.contains("\"step\":6,"))
             let manifest = "\(Workbench.checkpoint(6, of: "a"))/manifest.json"
             #expect(
                 String(decoding: try bench.bytes(of: manifest), as: UTF8.self)
                     .contains("\"initial_model\""))
             // A run from new parameters has neither.
-            #expect(!bench.exists("run/initial-model.json") && !bench.exists(Workbench.checkpoint(0)))
+            #expect(
+                !bench.exists("run/initial-model.json") && !bench.exists(Workbench.checkpoint(0)))
         }
 
         @Test("--init-checkpoint chooses the checkpoint")
@@ -239,7 +241,8 @@ extension CommandLineTests {
             #expect(model["step"] as? Int == 6)
             #expect((model["sha256"] as? String)?.count == 64)
             let curve = String(decoding: try bench.bytes(of: "rates/curve.csv"), as: UTF8.self)
-            let first = try #require(Double(curve.split(separator: "\n")[1].split(separator: ",")[2]))
+            let first = try #require(
+                Double(curve.split(separator: "\n")[1].split(separator: ",")[2]))
             // The loss of the trained model, not that of a new one.
             let last = try bench.lastValidationLoss()
             #expect(abs(first - last) < 0.3 && first < 2.95, "\(first) and \(last)")

@@ -72,7 +72,8 @@ import Testing
         let starts = try starts(folder)
         #expect(starts.count == 2 && starts.first?.contains("--init-from model") == true)
         #expect(
-            starts.last == "train --resume --data data --out \(folder.path)/run --threads-per-rank 2")
+            starts.last
+                == "train --resume --data data --out \(folder.path)/run --threads-per-rank 2")
     }
 
     @Test("a run that ranks of a killed launcher create late is resumed")

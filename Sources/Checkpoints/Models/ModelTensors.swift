@@ -301,7 +301,8 @@ private struct ShardIndex: JSONReadable {
                 !bytes.contains(UInt8(ascii: "/")), !bytes.contains(0)
             else {
                 throw ModelTensors.invalid(
-                    path, "names \(jsonQuoted(file)), which is not a safetensors file of its folder")
+                    path, "names \(jsonQuoted(file)), which is not a safetensors file of its folder"
+                )
             }
         }
         guard files.count <= ModelTensors.mostShards else {

@@ -38,19 +38,19 @@ extension InitialModel {
         fitting model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
     ) throws(Failure) -> String {
         let digest = "SHA-256 \(record.digest.prefix(12))..."
-        return ([ "\(record.title), \(digest)" ]
+        return
+            (["\(record.title), \(digest)"]
             + (try fit(model, dataPath: dataPath, tokenizer: tokenizer))).joined(separator: "; ")
     }
 
     private func fit(
         _ model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
     ) throws(Failure) -> [String] {
-        for (key, own, theirs) in zip(Self.shape(of: model), Self.shape(of: configuration)).map({
-            ($0.key, $0.value, $1.value)
-        }) where own != theirs {
+        for (own, theirs) in zip(Self.shape(of: model), Self.shape(of: configuration))
+        where own.value != theirs.value {
             throw .key(
-                "[model] \(key)", own, "is \(theirs) in \(record.title)",
-                remedy: "remove it to use the model's, or set it to \(theirs)")
+                "[model] \(own.key)", own.value, "is \(theirs.value) in \(record.title)",
+                remedy: "remove it to use the model's, or set it to \(theirs.value)")
         }
         return try notes + contextNotes(model) + biasNotes(model)
             + vocabularyNotes(model, dataPath: dataPath, tokenizer: tokenizer)

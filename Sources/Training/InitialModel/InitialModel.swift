@@ -101,7 +101,8 @@ package final class InitialModel {
         }
         guard request.checkpoint == nil else {
             throw .option(
-                "--init-checkpoint", "chooses a checkpoint of a run, but \(request.path) holds none",
+                "--init-checkpoint",
+                "chooses a checkpoint of a run, but \(request.path) holds none",
                 remedy: "leave it out")
         }
         let json: JSONObject = try readModelJSON(path)
@@ -135,7 +136,8 @@ package final class InitialModel {
             }
             guard FileSystem.exists("\(folder)/vocab.json") else {
                 return (
-                    nil, "the model's folder has no tokenizer, so it is not compared with the data's"
+                    nil,
+                    "the model's folder has no tokenizer, so it is not compared with the data's"
                 )
             }
             return (try BytePairTokenizer(folder: folder), nil)
