@@ -78,8 +78,11 @@ import Training
         #expect(model.record.path == FileSystem.absolute(folder.path))
         let plain = try text()
         #expect(plain.hasPrefix("the model in \(model.record.path), SHA-256 "))
-        #expect(plain.hasSuffix("the model's folder has no tokenizer, so it is not compared with the data's"))
-        #expect(try text { $0.contextLength = 5 }.contains("the first 5 of the model's 6 positions"))
+        #expect(
+            plain.hasSuffix(
+                "the model's folder has no tokenizer, so it is not compared with the data's"))
+        #expect(
+            try text { $0.contextLength = 5 }.contains("the first 5 of the model's 6 positions"))
         #expect(
             try text { $0.vocabularySize = 33 }.contains(
                 "drops the last 7 rows of the model's 40 token embeddings"))
