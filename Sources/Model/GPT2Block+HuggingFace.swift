@@ -30,7 +30,9 @@ extension GPT2Block {
 
     private static let layerNormEpsilon = 1e-5
 
-    /// The defaults of missing entries are those of Transformers' `GPT2Config`.
+    /// Reads the sizes of a GPT-2. Missing entries have the defaults of Transformers' `GPT2Config`.
+    ///
+    /// - Throws: `Failure` (bad data) if this block cannot represent the model.
     static func configuration(of entries: HuggingFaceEntries) throws(Failure) -> GPTConfiguration {
         var configuration = GPTConfiguration()
         configuration.architecture = "gpt2"
@@ -46,6 +48,8 @@ extension GPT2Block {
     }
 
     /// Checks that the model computes the same function as this block.
+    ///
+    /// - Throws: `Failure` (bad data) that names the entry that differs.
     private static func requireRepresentable(
         _ entries: HuggingFaceEntries, width: Int
     ) throws(Failure) {
@@ -78,7 +82,7 @@ extension GPT2Block {
         }
     }
 
-    /// The causal mask and its value, which old folders hold for each layer.
+    /// Returns whether a tensor is a layer's causal mask or its value, which old folders hold.
     static func isHuggingFaceBuffer(_ name: String) -> Bool {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "h" && Int(parts[1]) != nil && parts[2] == "attn"

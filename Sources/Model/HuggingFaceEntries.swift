@@ -49,7 +49,9 @@ package struct HuggingFaceEntries {
 
     private static let remedy = "use the model's own config.json"
 
-    /// Returns the failure of an entry that describes a model that cannot be represented.
+    /// Returns the failure of an entry that no block can represent.
+    ///
+    /// - Parameter supported: the value that the block represents, or a noun phrase for it.
     func unsupported(_ key: String, _ value: String, _ supported: String) -> Failure {
         .key(
             "\(path): \(key)", value, "is not supported, because Lockstep's model has \(supported)",
@@ -80,11 +82,13 @@ package struct HuggingFaceEntries {
         return configuration
     }
 
-    /// The keys of the probabilities of dropout; Lockstep has one for all of them.
+    /// The keys of the probabilities of dropout; Lockstep has one probability for all of them.
     private static let dropoutKeys = ["embd_pdrop", "attn_pdrop", "resid_pdrop"]
     private static let usualDropout = 0.1
 
-    /// Returns the probability of dropout; 0 if the entries name several.
+    /// Returns the probability of dropout; 0 if the entries state different ones.
+    ///
+    /// - Throws: `Failure` (bad data) if an entry is not a number.
     func dropout() throws(Failure) -> Double {
         let values = try dropouts()
         return Set(values).count == 1 ? values[0] : 0
@@ -95,6 +99,8 @@ package struct HuggingFaceEntries {
     }
 
     /// Returns the probabilities of dropout as text; nil if they are equal.
+    ///
+    /// - Throws: `Failure` (bad data) if an entry is not a number.
     package func differingDropout() throws(Failure) -> String? {
         let values = try dropouts()
         guard Set(values).count > 1 else { return nil }

@@ -70,7 +70,7 @@ extension CommandLineTests {
             #expect(!bench.exists("none"))
         }
 
-        @Test("what GPT-2's layout lacks is said")
+        @Test("an export reports what differs from the run")
         func notes() throws {
             let bench = try Workbench()
             let training = bench.training(
@@ -90,6 +90,20 @@ extension CommandLineTests {
             #expect(configuration["attn_pdrop"] as? Double == 0.1)
             #expect(try export(bench, to: "narrow", "--drop-padding").status == 0)
             #expect(try object(bench, "narrow/config.json")["vocab_size"] as? Int == 25)
+        }
+
+        /// Transformers has no prefix before the head's name.
+        @Test("a head with a weight of its own keeps its name")
+        func untiedHead() throws {
+            let bench = try Workbench()
+            let training = bench.training(set: "model.tied_head=false")
+            try #require(try bench.lockstep(training).status == 0)
+            #expect(try export(bench, to: "model").status == 0)
+            let names = try tensors(bench, "model/model.safetensors").names
+            #expect(names.contains("lm_head.weight"))
+            #expect(!names.contains("transformer.lm_head.weight"))
+            let configuration = try object(bench, "model/config.json")
+            #expect(configuration["tie_word_embeddings"] as? Bool == false)
         }
 
         @Test("a run without a tokenizer is exported without one")

@@ -15,7 +15,7 @@ package final class EventFile {
     /// The number of events that were lost because too many waited.
     package private(set) var lostEvents = 0
 
-    /// The number of bytes that wait at most.
+    /// The maximum number of bytes that wait.
     private static let waitingLimit = 16 << 20
 
     /// Creates a file that does not exist yet.
@@ -62,7 +62,7 @@ package final class EventFile {
         try file?.synchronize()
     }
 
-    /// More bytes than the event of a step has.
+    /// The size in bytes below which the memory of written events is kept for the next ones.
     private static let usualBytes = 1 << 12
 
     private func create() throws(Failure) -> AppendedFile {

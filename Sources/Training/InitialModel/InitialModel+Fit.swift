@@ -8,16 +8,15 @@ extension InitialModel {
     /// round their vocabulary up to a multiple of at most this number.
     private static let mostUnknownPadding = 127
 
-    /// The values of unset keys of [model]: those of the model, apart from its vocabulary, which
-    /// the data decide.
+    /// The values of unset keys of [model]: those of the model except its vocabulary, which the data
+    /// decide.
     package var defaults: GPTConfiguration {
         var defaults = configuration
         defaults.vocabularySize = 0
         return defaults
     }
 
-    /// Returns a recipe whose vocabulary is the model's if neither the recipe nor the data state
-    /// one.
+    /// Returns a recipe whose vocabulary is the model's if neither the recipe nor the data state one.
     func settlingVocabulary(of recipe: Recipe, dataPath: String?) -> Recipe {
         var recipe = recipe
         if recipe.model.vocabularySize == 0, let dataPath,
@@ -38,9 +37,8 @@ extension InitialModel {
         fitting model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
     ) throws(Failure) -> String {
         let digest = "SHA-256 \(record.digest.prefix(12))..."
-        return
-            (["\(record.title), \(digest)"]
-            + (try fit(model, dataPath: dataPath, tokenizer: tokenizer))).joined(separator: "; ")
+        let notes = try fit(model, dataPath: dataPath, tokenizer: tokenizer)
+        return (["\(record.title), \(digest)"] + notes).joined(separator: "; ")
     }
 
     private func fit(

@@ -8,7 +8,7 @@ import Support
 /// A trained model from which a run starts: a run's checkpoint, or a folder in Hugging Face's
 /// layout. Only one rank opens it.
 ///
-/// Only the parameters are used. The optimizer's moments start at zero and the steps at one.
+/// Only the parameters are used. The optimizer's moments and the step count start at zero.
 package final class InitialModel {
     package let record: InitialModelRecord
     /// The model's own configuration; its vocabulary is the number of rows of its token table.
@@ -148,8 +148,11 @@ package final class InitialModel {
 
     // MARK: - Tensors
 
-    /// Checks that the tensors are those of the configuration, which gets no biases if they all are
-    /// missing.
+    /// Checks that the tensors are those of the configuration, and removes its biases if the tensors
+    /// have none.
+    ///
+    /// - Throws: `Failure` (bad data) that names the tensor that is missing, unknown or of another
+    ///   shape; (I/O).
     private static func check(_ opened: inout Opened) throws(Failure) {
         let tensors = opened.tensors
         let names = Set(tensors.names)

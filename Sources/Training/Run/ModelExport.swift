@@ -8,7 +8,7 @@ import Support
 /// The model of a run's checkpoint, to be written as a folder that Hugging Face's Transformers
 /// loads.
 ///
-/// It has the average of the parameters if the recipe has one, like the run's own evaluations.
+/// It has the average of the parameters if the recipe averages them, like the run's evaluations.
 package struct ModelExport {
     private let run: RunFolder
     private let recipe: Recipe
