@@ -84,7 +84,7 @@ package final class EventFile {
     private func newName() throws(Failure) -> String {
         let newest = try FileSystem.names(in: folder).compactMap(Self.seconds(inName:)).max() ?? 0
         let seconds = max(Int(WallClock.seconds), newest + 1)
-        // TensorBoard expects ten digits.
+        // TensorBoard expects ten digits, which last until the year 2286.
         let digits = String(seconds)
         let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
         let place = host.replacing("/", with: "_")
@@ -96,7 +96,8 @@ package final class EventFile {
     /// Returns the seconds in the name of an event file; nil if the name is another file's.
     private static func seconds(inName name: String) -> Int? {
         guard name.hasPrefix(prefix) else { return nil }
-        return Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+        let digits = name.dropFirst(prefix.count).prefix { $0 != "." }
+        return digits.count <= 10 ? Int(digits) : nil
     }
 
     private static func record(step: Int, _ content: TensorBoardEvent.Content) -> [UInt8] {
