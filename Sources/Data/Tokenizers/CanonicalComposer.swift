@@ -96,7 +96,7 @@ struct CanonicalComposer {
     private func write(_ scalar: UInt32, to output: inout PendingText) {
         guard let utf8 = Unicode.Scalar(scalar).flatMap({ UTF8.encode($0) }) else { return }
         var bytes: UInt32 = 0
-        for byte in utf8.reversed() { bytes = bytes << 8 | UInt32(byte) }
+        for (place, byte) in utf8.enumerated() { bytes |= UInt32(byte) << (8 * UInt32(place)) }
         withUnsafeBytes(of: bytes.littleEndian) {
             output.append(UnsafeRawBufferPointer(rebasing: $0[..<utf8.count]))
         }
