@@ -72,7 +72,7 @@ import Testing
         let starts = try starts(folder)
         #expect(starts.count == 2 && starts.first?.contains("--init-from model") == true)
         let resumption = "train --resume --data data --out \(folder.path)/run --threads-per-rank 2"
-        #expect(starts.last == resumption)
+        #expect(starts.last.map(String.init) == resumption)
     }
 
     @Test("a run that ranks of a killed launcher create late is resumed")
