@@ -126,7 +126,8 @@ extension CommandLineTests {
             try FileManager.default.createDirectory(
                 atPath: bench.path("other"), withIntermediateDirectories: false)
             for (key, value) in [
-                ("ignore_merges", "true"), ("end_of_word_suffix", "\"</w>\""), ("dropout", "0.1"),
+                ("continuing_subword_prefix", "\"##\""), ("end_of_word_suffix", "\"</w>\""),
+                ("dropout", "0.1"),
             ] {
                 let changed = file.replacing(
                     try Regex("\"\(key)\":[^,]*,"), with: "\"\(key)\":\(value),")
@@ -136,7 +137,7 @@ extension CommandLineTests {
                     try tokenize(
                         bench, Workbench.text, into: "new",
                         ["--tokenizer", "gpt2", "--vocabulary", bench.path("other")]), 65,
-                    [bench.path("other/tokenizer.json"), "\(key) = ", "GPT-2 family"])
+                    [bench.path("other/tokenizer.json"), "\(key) = ", "pattern of GPT-2"])
             }
             #expect(!bench.exists("new"))
         }

@@ -219,7 +219,10 @@ extension CommandLineTests {
         @Test("texts without a tokenizer are refused", arguments: [0, 2])
         func textsNeedATokenizer(ranks: Int) throws {
             let bench = try Workbench()
-            try FileManager.default.removeItem(atPath: bench.path("data/tokenizer.json"))
+            // Only the token files remain, as other programs write them.
+            for file in ["tokenizer.json", "dataset.json"] {
+                try FileManager.default.removeItem(atPath: bench.path("data/\(file)"))
+            }
             let outcome = try bench.lockstep(
                 bench.training(set: "model.vocabulary_size=64")
                     + Self.settings.flatMap { ["--set", $0] }, ranks: ranks)
