@@ -112,6 +112,13 @@ package struct TokenDataset: Sendable {
         guard vocabularySize <= Int(Int32.max) else { return }
         let largest = largestToken(tokens, count: count)
         guard largest >= vocabularySize else { return }
+        guard isScanned else {
+            throw .badData(
+                shard.path,
+                "has the token \(largest) near position \(first), outside the vocabulary of "
+                    + "\(vocabularySize)",
+                remedy: "use its own tokenizer, or \(tokenizeAgain)")
+        }
         throw .badData(
             shard.path,
             "was overwritten while it was in use and now has the token \(largest) near position "
@@ -119,11 +126,22 @@ package struct TokenDataset: Sendable {
             remedy: "\(tokenizeAgain) and restart")
     }
 
-    /// Checks that every token is in a vocabulary.
+    /// The most tokens that `validate` reads.
+    private static let mostScanned = 1 << 28
+
+    /// Whether `validate` checks every token.
+    private var isScanned: Bool { tokenCount <= Self.mostScanned }
+
+    /// Checks that the tokens are in a vocabulary: every token, or a sample if there are more than 2^28,
+    /// so that large data open in constant time. `bounded` checks the others when they are read.
     ///
     /// - Throws: `Failure` (bad data) that names the first token that is not, its position and its
     ///   file.
     package func validate(vocabularySize: Int) throws(Failure) {
+        guard isScanned else {
+            let bounded = bounded(by: vocabularySize)
+            return try bounded.forEachSampleBlock { (_) in }
+        }
         for shard in shards {
             guard let (position, token) = try shard.firstToken(outside: vocabularySize) else {
                 continue
@@ -145,21 +163,28 @@ package struct TokenDataset: Sendable {
     /// - Throws: `Failure` (input/output) if a file can no longer be read.
     package var fingerprint: String {
         get throws(Failure) {
-            let block = 4096
             var hash = SHA256()
             hash.update("tokens \(tokenCount)\n")
-            let isWhole = tokenCount <= 1 << 20
-            let blocks = isWhole ? (tokenCount + block - 1) / block : 256
-            // The product of an index and the last start is split to avoid overflow.
-            let (quotient, remainder) = (tokenCount - block).quotientAndRemainder(dividingBy: 255)
-            let ids = Buffer<Int32>(count: block)
-            for index in 0..<blocks {
-                let first = isWhole ? index * block : index * quotient + index * remainder / 255
-                let count = min(block, tokenCount - first)
-                try copy(from: first, count: count, into: ids.base)
-                hash.update(UnsafeRawBufferPointer(start: ids.base, count: count * 4))
-            }
+            try forEachSampleBlock { ids in hash.update(UnsafeRawBufferPointer(ids)) }
             return hash.finish()
+        }
+    }
+
+    /// Calls a function with each block of the fingerprint's sample.
+    private func forEachSampleBlock(
+        _ body: (UnsafeBufferPointer<Int32>) -> Void
+    ) throws(Failure) {
+        let block = 4096
+        let isWhole = tokenCount <= 1 << 20
+        let blocks = isWhole ? (tokenCount + block - 1) / block : 256
+        // The product of an index and the last start is split to avoid overflow.
+        let (quotient, remainder) = (tokenCount - block).quotientAndRemainder(dividingBy: 255)
+        let ids = Buffer<Int32>(count: block)
+        for index in 0..<blocks {
+            let first = isWhole ? index * block : index * quotient + index * remainder / 255
+            let count = min(block, tokenCount - first)
+            try copy(from: first, count: count, into: ids.base)
+            body(UnsafeBufferPointer(start: ids.base, count: count))
         }
     }
 }
