@@ -37,7 +37,7 @@ package func tokenize(
     }
     let (description, loss) = try AtomicFolder.create(
         at: target, marker: DatasetDescription.fileName, resumes: options.resumes,
-        keepsPartial: { TokenizeState.exists(in: partial) }
+        keepsPartial: TokenizeState.exists(in: partial)
     ) { (folder) throws(Failure) in
         let lock = try TokenizeState.lock(folder)
         let written = try write(

@@ -25,19 +25,19 @@ package enum AtomicFolder {
     ///   - path: a path that does not exist, or an empty folder; missing parent folders are created.
     ///   - marker: the file or folder whose presence marks the folder as complete.
     ///   - resumes: whether the temporary folder of an earlier call exists and is filled further.
-    ///   - keepsPartial: returns whether the temporary folder stays after an error.
+    ///   - keepsPartial: whether the temporary folder stays after an error; read after the error.
     ///   - fill: a closure that gets the temporary folder's path. It must flush every file that it
     ///     writes to disk, as `OutputFile.finish()` does.
     /// - Throws: `.inputOutput`, or the error of `fill`; otherwise nothing is left behind.
     package static func create<Value>(
         at path: String, marker: String? = nil, resumes: Bool = false,
-        keepsPartial: () -> Bool = { false },
+        keepsPartial: @autoclosure () -> Bool = false,
         _ fill: (_ partial: String) throws(Failure) -> Value
     ) throws(Failure) -> Value {
         let partial = partial(of: path)
         if partial != path + partialSuffix {
             return try fillInPlace(
-                path, marker: marker, resumes: resumes, keepsPartial: keepsPartial, fill)
+                path, marker: marker, resumes: resumes, keepsPartial: keepsPartial(), fill)
         }
         let parents = try FileSystem.makeFolders(FileSystem.parent(of: path))
         do throws(Failure) {
@@ -61,7 +61,7 @@ package enum AtomicFolder {
     }
 
     private static func fillInPlace<Value>(
-        _ path: String, marker: String?, resumes: Bool, keepsPartial: () -> Bool,
+        _ path: String, marker: String?, resumes: Bool, keepsPartial: @autoclosure () -> Bool,
         _ fill: (_ partial: String) throws(Failure) -> Value
     ) throws(Failure) -> Value {
         let partial = "\(path)/\(innerPartialName)"

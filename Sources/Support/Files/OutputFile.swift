@@ -18,7 +18,7 @@ package struct OutputFile: ~Copyable {
     ///
     /// - Throws: `.inputOutput`, also if the file is shorter.
     package init(continuing path: String, after size: Int) throws(Failure) {
-        descriptor = try Descriptor(opening: path, O_WRONLY | O_NOFOLLOW)
+        let descriptor = try Descriptor(opening: path, O_WRONLY | O_NOFOLLOW)
         guard try descriptor.size() >= size else {
             throw .file(
                 .inputOutput, path, "is shorter than the \(size) bytes that were written",
@@ -26,6 +26,7 @@ package struct OutputFile: ~Copyable {
         }
         guard descriptor.truncate(to: size), lseek(descriptor.number, size, SEEK_SET) == size
         else { throw .systemCall("written", path) }
+        self.descriptor = descriptor
     }
 
     /// Appends bytes.
