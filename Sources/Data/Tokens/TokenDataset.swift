@@ -33,14 +33,16 @@ package struct TokenDataset: Sendable {
                 .missingInput, "the list of token files", "is empty", remedy: "name at least one")
         }
         var shards: [TokenFile] = []
-        var starts = [0]
-        for path in files {
-            let shard = try TokenFile(path)
-            shards.append(shard)
-            starts.append((starts.last ?? 0) + shard.count)
-        }
+        for path in files { shards.append(try TokenFile(path)) }
+        self.init(shards: shards)
+    }
+
+    /// Joins the tokens of data sets.
+    package init(joining datasets: [TokenDataset]) { self.init(shards: datasets.flatMap(\.shards)) }
+
+    private init(shards: [TokenFile]) {
         self.shards = shards
-        self.starts = starts
+        starts = shards.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
         tokenCount = starts.last ?? 0
     }
 

@@ -32,7 +32,7 @@ package struct SampleLoader {
 
     /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order. It
     /// is valid until the next one is loaded.
-    package func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
+    package func load(firstSample: Int, order: MixtureOrder, firstSequence: Int) -> TokenBatch {
         for row in 0..<microBatch {
             place(
                 offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
