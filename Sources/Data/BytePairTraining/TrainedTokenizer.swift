@@ -1,12 +1,11 @@
 import Support
 
-/// Returns byte pairs that are learned from the train split of the texts.
+/// Learns byte pairs from the train split of the texts, and returns their tokenizer.
 ///
 /// Documents and the separators between them are kept apart, as when the text is encoded.
 ///
-/// - Parameter trainUnits: the number of characters in the train split, or nil if the validation split has texts
-///   of its own.
-/// - Throws: `Failure` (input/output) if a text can no longer be read; (bad data) if it has changed.
+/// - Parameter trainUnits: the number of characters in the train split, or nil if the validation split
+///   has texts of its own.
 func trainedTokenizer(
     _ training: BytePairTraining, options: TokenizeOptions, survey: TextSurvey, trainUnits: Int?,
     progress: (TokenizeProgress) -> Void
