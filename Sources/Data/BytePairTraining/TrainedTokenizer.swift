@@ -6,6 +6,8 @@ import Support
 ///
 /// - Parameter trainUnits: the number of characters in the train split, or nil if the validation split
 ///   has texts of its own.
+/// - Throws: `Failure` (input/output) if a text can no longer be read or has changed; (bad data) if
+///   the split has too many different words.
 func trainedTokenizer(
     _ training: BytePairTraining, options: TokenizeOptions, survey: TextSurvey, trainUnits: Int?,
     progress: (TokenizeProgress) -> Void
