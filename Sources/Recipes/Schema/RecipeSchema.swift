@@ -89,7 +89,7 @@ extension Recipe {
 
     private static let dataFields: [RecipeField] = [
         .init(
-            "data.mixture", \.data.mixture,
+            "data.mixture", \.data.mixtureList,
             "Folders whose training tokens are mixed by weight, instead of those of --data: { path, weight }."
         )
     ]
@@ -291,13 +291,14 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
     }
 }
 
-extension [DataConfiguration.MixturePart]: RecipeConvertible {
+/// The parts of a mixture, which a recipe omits if there are none.
+struct MixtureList: RecipeConvertible {
+    var parts: [DataConfiguration.MixturePart]
+
     static let expectation = "a list of tables { path, weight }"
     static let remedy = "write [[data.mixture]] for each table"
 
-    static func read(
-        _ value: RecipeValue, key: String
-    ) throws(Failure) -> [DataConfiguration.MixturePart]? {
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> MixtureList? {
         guard case .list(let values) = value else { return nil }
         var parts: [DataConfiguration.MixturePart] = []
         for (index, value) in values.enumerated() {
@@ -305,17 +306,23 @@ extension [DataConfiguration.MixturePart]: RecipeConvertible {
             let key = "\(key) \(index + 1)"
             let table = try RecipeTable(entries, key: key, keys: ["path", "weight"])
             guard let path: String = try table.value("path") else {
-                throw .about(
-                    .configuration, key, "has no path", remedy: "name a data folder")
+                throw .about(.configuration, key, "has no path", remedy: "name a data folder")
             }
             parts.append(.init(path: path, weight: try table.value("weight") ?? 1))
         }
-        return parts
+        return MixtureList(parts: parts)
     }
 
     var recipeValue: RecipeValue? {
-        guard !isEmpty else { return nil }
-        return .list(map { .table(["path": .text($0.path), "weight": .real($0.weight)]) })
+        guard !parts.isEmpty else { return nil }
+        return .list(parts.map { .table(["path": .text($0.path), "weight": .real($0.weight)]) })
+    }
+}
+
+extension DataConfiguration {
+    var mixtureList: MixtureList {
+        get { MixtureList(parts: mixture) }
+        set { mixture = newValue.parts }
     }
 }
 
