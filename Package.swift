@@ -174,7 +174,8 @@ let package = Package(
         tests(
             "Training",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Training", "Data", "Model", "Collectives", "Optimizers", "Checkpoints",
+                "Telemetry",
                 "Recipes",
                 "Statistics", "Compute", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),

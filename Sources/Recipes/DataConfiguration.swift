@@ -1,9 +1,11 @@
 import Support
 
-/// A recipe's `[data]` section: the training tokens of several data folders.
+/// A recipe's `[data]` section: mixtures of data folders, and the treatment of documents.
 package struct DataConfiguration: Sendable, Equatable {
     /// `[[data.mixture]]`: the folders whose training tokens are mixed; empty for those of `--data`.
     package var mixture: [MixturePart] = []
+    /// Whether attention and positions start again at each document of a sequence.
+    package var resetsAtDocuments = false
 
     /// One of `[[data.mixture]]`: a data folder and its share.
     package struct MixturePart: Sendable, Equatable {

@@ -20,6 +20,8 @@ package struct TokenDataset: Sendable {
     private let starts: [Int]
     /// The bound of the tokens, which models use as indices.
     private var vocabularySize = Int.max
+    /// The token that begins documents, at which attention and positions start again; nil if they do not.
+    package private(set) var documentToken: Int32?
 
     /// The remedy for missing files.
     package static let missingRemedy = "make it with lockstep tokenize"
@@ -52,6 +54,13 @@ package struct TokenDataset: Sendable {
         var bounded = self
         bounded.vocabularySize = vocabularySize
         return bounded
+    }
+
+    /// Returns the same tokens, of which one begins documents that do not see each other.
+    package func divided(at documentToken: Int32?) -> TokenDataset {
+        var divided = self
+        divided.documentToken = documentToken
+        return divided
     }
 
     /// Opens a split of a data folder: `train.bin` or `train_*.bin`; `validation.bin`, `val.bin`,

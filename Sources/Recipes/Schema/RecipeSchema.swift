@@ -91,7 +91,10 @@ extension Recipe {
         .init(
             "data.mixture", \.data.mixtureList,
             "Folders whose training tokens are mixed by weight, instead of those of --data: { path, weight }."
-        )
+        ),
+        .init(
+            "data.reset_at_documents", \.data.resetsAtDocuments,
+            "Whether attention and positions start again at each end-of-text token."),
     ]
 
     private static let optimizerFields: [RecipeField] = [

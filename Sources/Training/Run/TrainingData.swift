@@ -52,10 +52,12 @@ package struct TrainingData: Sendable {
         recipe.model.vocabularySize = try Self.vocabularySize(
             recipe.model.vocabularySize, tokenizer: tokenizer, path: path)
         try folder.validate(vocabularySize: recipe.model.vocabularySize)
+        let documentToken = try Self.documentToken(recipe.data, of: folder)
         for part in parts { try part.requireSameTokens(as: folder, recipe.model.vocabularySize) }
         training = (parts.isEmpty ? folder.train : TokenDataset(joining: parts.map(\.train)))
-            .bounded(by: recipe.model.vocabularySize)
+            .bounded(by: recipe.model.vocabularySize).divided(at: documentToken)
         validation = folder.validation.bounded(by: recipe.model.vocabularySize)
+            .divided(at: documentToken)
         let (seed, contextLength) = (recipe.training.seed, recipe.model.contextLength)
         order =
             parts.isEmpty
@@ -66,6 +68,24 @@ package struct TrainingData: Sendable {
                 weights: recipe.data.mixture.map(\.weight), contextLength: contextLength)
         validationWindows = try ValidationWindows(
             tokenCount: validation.tokenCount, contextLength: recipe.model.contextLength)
+    }
+
+    /// Returns the token at which attention and positions start again, or nil if they do not.
+    ///
+    /// - Throws: `Failure` (configuration) if the tokenizer has no such token.
+    private static func documentToken(
+        _ data: DataConfiguration, of folder: DataFolder
+    ) throws(Failure) -> Int32? {
+        guard data.resetsAtDocuments else { return nil }
+        guard let token = folder.tokenizer?.endOfText else {
+            throw .key(
+                "[data] reset_at_documents", true,
+                "needs an end-of-text token, but \(folder.path) "
+                    + (folder.tokenizer == nil
+                        ? "has no tokenizer.json" : "was made with a tokenizer that has none"),
+                remedy: "tokenize the text with byte pairs, or remove the key")
+        }
+        return Int32(token)
     }
 
     /// Opens the folders whose training tokens are mixed.

@@ -12,7 +12,8 @@ extension TrainingPlan {
     ///   - decayedTensors: the names of the tensors with weight decay, out of `tensorCount`.
     ///   - start: the model from which the run starts; empty for new parameters.
     package func summary(
-        ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int, mixture: String = "",
+        ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
+        mixture: String = "",
         validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
         start: String = "", memory: MemoryPlan
     ) -> String {
