@@ -29,7 +29,7 @@ struct TrainCommand: ParsableCommand {
 
             --init-from starts from the parameters of a run, or of a folder with
             config.json and model.safetensors, as Hugging Face's Transformers writes for
-            GPT-2. Unset keys of [model] then take the model's values. The steps, the
+            GPT-2 and LLaMA. Unset keys of [model] then take its values. The steps, the
             schedule and the optimizer's moments start from the beginning.
             """)
 

@@ -30,8 +30,9 @@ LEARNED_SIZE = 700
 
 
 def write(name, value):
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n"
-    (FOLDER / name).write_text(text, encoding="utf-8")
+    # Foundation loses some byte order marks that are not escaped.
+    text = json.dumps(value, separators=(",", ":")) + "\n"
+    (FOLDER / name).write_text(text)
     print(f"wrote {len(text)} characters of {name}")
 
 

@@ -48,8 +48,8 @@ import Testing
         try folder.write("metrics.jsonl", "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n")
         #expect(try read().steps == [1, 2, 3])
         try folder.write("new", "{\"step\":1}\n{\"step\":2}\n{\"step\":5}\n{\"step\":6}\n")
-        _ = try FileManager.default.replaceItemAt(
-            URL(filePath: path), withItemAt: URL(filePath: "\(folder.path)/new"))
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: "\(folder.path)/new", toPath: path)
         var (steps, restarted) = try read()
         #expect(steps == [1, 2, 5, 6] && restarted)
         let handle = try #require(FileHandle(forWritingAtPath: path))

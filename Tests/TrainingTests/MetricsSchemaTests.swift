@@ -41,7 +41,7 @@ import Training
     @Test(
         "other lines are not valid",
         arguments: [
-            "{}", "[]", "3",
+            "{}", "[]",
             #"{"step":0,"validation_loss":2}"#,
             #"{"step":-1,"validation_loss":2,"validation_targets":7}"#,
             #"{"step":0.5,"validation_loss":2,"validation_targets":7}"#,

@@ -94,11 +94,17 @@ struct CanonicalComposer {
     }
 
     private func write(_ scalar: UInt32, to output: inout PendingText) {
-        guard let utf8 = Unicode.Scalar(scalar).flatMap({ UTF8.encode($0) }) else { return }
-        var bytes: UInt32 = 0
-        for (place, byte) in utf8.enumerated() { bytes |= UInt32(byte) << (8 * UInt32(place)) }
-        withUnsafeBytes(of: bytes.littleEndian) {
-            output.append(UnsafeRawBufferPointer(rebasing: $0[..<utf8.count]))
+        let count = scalar < 0x80 ? 1 : scalar < 0x800 ? 2 : scalar < 0x1_0000 ? 3 : 4
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { bytes in
+            var rest = scalar
+            for place in stride(from: count - 1, to: 0, by: -1) {
+                bytes[place] = 0x80 | UInt8(truncatingIfNeeded: rest & 0x3F)
+                rest >>= 6
+            }
+            // The lead byte starts with as many ones as there are bytes, if there are several.
+            let lead = count == 1 ? 0 : UInt8.max << UInt8(8 - count)
+            bytes[0] = lead | UInt8(truncatingIfNeeded: rest)
+            output.append(UnsafeRawBufferPointer(bytes))
         }
     }
 
