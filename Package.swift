@@ -98,7 +98,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .target(
-            name: "Data", dependencies: ["Compute", "Support"],
+            name: "Data", dependencies: ["Compute", "Support", "CZlib", "CZstandard"],
             resources: [
                 .embedInCode("Tokenizers/UnicodeClasses.txt"),
                 .embedInCode("Tokenizers/UnicodeComposition.txt"),
@@ -127,6 +127,9 @@ let package = Package(
             name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CMinpack", pkgConfig: "cminpack", providers: [.apt(["libcminpack-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // Tests
         .target(
@@ -171,7 +174,8 @@ let package = Package(
         tests(
             "Training",
             [
-                "Training", "Model", "Collectives", "Optimizers", "Checkpoints", "Telemetry",
+                "Training", "Data", "Model", "Collectives", "Optimizers", "Checkpoints",
+                "Telemetry",
                 "Recipes",
                 "Statistics", "Compute", "Support", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),

@@ -14,7 +14,9 @@ die() {
 }
 
 # The Debian packages that building and running need. A script can add its own.
-packages=(libopenmpi-dev openmpi-bin libssl-dev libcminpack-dev libjs-vega bible-kjv)
+packages=(
+    libopenmpi-dev openmpi-bin libssl-dev libcminpack-dev zlib1g-dev libzstd-dev libjs-vega bible-kjv
+)
 
 missing_packages() {
     local package
@@ -28,8 +30,8 @@ missing_packages() {
 install_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         die 78 "apt-get: is not in PATH, and this script installs packages with it; on a system other than" \
-            "Debian or Ubuntu, install Open MPI, OpenSSL and cminpack with their headers, and run" \
-            "'swift build -c release'."
+            "Debian or Ubuntu, install Open MPI, OpenSSL, cminpack, zlib and Zstandard with their headers, and" \
+            "run 'swift build -c release'."
     fi
     local missing
     missing=$(missing_packages | tr '\n' ' ')

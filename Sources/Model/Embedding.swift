@@ -22,9 +22,9 @@ struct Embedding {
     func forward(_ pass: Pass, into output: Matrix, _ plan: ModelPlan) {
         let values = pass.parameters.values
         embeddingForward(
-            pass.batch.inputs, sequenceLength: plan.sequenceLength,
-            tokenTable: values.matrix(tokens), positionTable: positions.map { values.matrix($0) },
-            into: output, engine: plan.engine)
+            pass.batch.inputs, positions: pass.batch.positions,
+            sequenceLength: plan.sequenceLength, tokenTable: values.matrix(tokens),
+            positionTable: positions.map { values.matrix($0) }, into: output, engine: plan.engine)
         pass.drop(output, into: output.operand, at: .embedding, plan)
     }
 
@@ -38,7 +38,8 @@ struct Embedding {
         pass.drop(gradient, into: gradient.operand, at: .embedding, plan)
         let rows = plan.configuration.paddedVocabularySize
         embeddingBackward(
-            gradient, tokens: pass.batch.inputs, sequenceLength: plan.sequenceLength,
+            gradient, tokens: pass.batch.inputs, positions: pass.batch.positions,
+            sequenceLength: plan.sequenceLength,
             tokenGradient: gradients.values.matrix(tokens, rows: rows),
             accumulatesTokens: isTied || gradients.accumulates,
             positionGradient: positions.map { gradients.values.matrix($0) },

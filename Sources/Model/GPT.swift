@@ -7,15 +7,20 @@ package struct TokenBatch: @unchecked Sendable {
     package let inputs: UnsafePointer<Int32>
     /// The targets (B, T); `ignoredTarget` if there is nothing to predict.
     package let targets: UnsafePointer<Int32>
+    /// The position of each input within its document (B, T), which does not see the documents before it; nil
+    /// if every sequence is one document.
+    package let positions: UnsafePointer<Int32>?
     /// The number of the first sequence in the global batch, for dropout.
     package let firstSequence: Int
 
     /// Creates a batch of (B, T) tokens, which the caller keeps in memory.
     package init(
-        inputs: UnsafePointer<Int32>, targets: UnsafePointer<Int32>, firstSequence: Int = 0
+        inputs: UnsafePointer<Int32>, targets: UnsafePointer<Int32>,
+        positions: UnsafePointer<Int32>? = nil, firstSequence: Int = 0
     ) {
         self.inputs = inputs
         self.targets = targets
+        self.positions = positions
         self.firstSequence = firstSequence
     }
 }

@@ -127,7 +127,7 @@ struct GPT2Block: Block {
         p.qkv.linear(parameters).forward(
             a.attentionNorm.output, into: a.qkv, engine: engine, betweenTiles: betweenTiles)
         attention.forward(
-            a.qkv, into: a.attention, logSumExp: a.logSumExp,
+            a.qkv, positions: pass.batch.positions, into: a.attention, logSumExp: a.logSumExp,
             dropout: attentionDropout(layer, pass))
         addBranch(
             a.attention, p.attentionProjection, pass, at: .attentionProjection(layer: layer.index),
@@ -204,8 +204,8 @@ struct GPT2Block: Block {
         p.attentionProjection.linear(parameters).backwardInput(
             branch, into: own.attention, engine: engine, betweenTiles: betweenTiles)
         attention.backward(
-            own.attention, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp, into: own.qkv,
-            dropout: attentionDropout(layer, pass))
+            own.attention, qkv: a.qkv, positions: pass.batch.positions, output: a.attention,
+            logSumExp: a.logSumExp, into: own.qkv, dropout: attentionDropout(layer, pass))
         gradient(p.qkv, own.qkv, input: a.attentionNorm.output)
         p.qkv.linear(parameters).backwardInput(
             own.qkv, into: flow.branch.operand, engine: engine, betweenTiles: betweenTiles)

@@ -144,8 +144,12 @@ struct LlamaBlock: Block {
         p.qkv.forward(
             a.attentionNorm.output, parameters, into: a.qkv, engine: engine,
             betweenTiles: betweenTiles)
-        rotary.turn(a.qkv, columns: plan.configuration.rotaryWidth, .forward)
-        attention.forward(a.qkv, into: a.attention, logSumExp: a.logSumExp, dropout: nil)
+        rotary.turn(
+            a.qkv, columns: plan.configuration.rotaryWidth, positions: pass.batch.positions,
+            .forward)
+        attention.forward(
+            a.qkv, positions: pass.batch.positions, into: a.attention, logSumExp: a.logSumExp,
+            dropout: nil)
         p.attentionProjection.linear(parameters).forward(
             a.attention, addedTo: input, into: a.middle, engine: engine,
             betweenTiles: betweenTiles)
@@ -201,9 +205,11 @@ struct LlamaBlock: Block {
         p.attentionProjection.linear(parameters).backwardInput(
             flow.rounded, into: own.attention, engine: engine, betweenTiles: betweenTiles)
         attention.backward(
-            own.attention, qkv: a.qkv, output: a.attention, logSumExp: a.logSumExp, into: own.qkv,
-            dropout: nil)
-        rotary.turn(own.qkv, columns: plan.configuration.rotaryWidth, .backward)
+            own.attention, qkv: a.qkv, positions: pass.batch.positions, output: a.attention,
+            logSumExp: a.logSumExp, into: own.qkv, dropout: nil)
+        rotary.turn(
+            own.qkv, columns: plan.configuration.rotaryWidth, positions: pass.batch.positions,
+            .backward)
         p.qkv.backwardWeight(
             own.qkv, input: a.attentionNorm.output, pass, into: gradients, engine: engine,
             betweenTiles: betweenTiles)

@@ -15,13 +15,24 @@ struct TokenizeCommand: OneProcessCommand {
               lockstep tokenize book.txt --out data/book
               lockstep tokenize *.txt --tokenizer gpt2 --vocabulary gpt2/ --out data/texts
               zcat corpus.gz | lockstep tokenize - --tokenizer bytes --out data/corpus
+              lockstep tokenize web-*.jsonl.zst --field content --tokenizer gpt2 \\
+                  --vocabulary gpt2/ --validation held-out.jsonl --out data/web
+              lockstep tokenize web-*.jsonl.zst --field content --tokenizer gpt2 \\
+                  --vocabulary gpt2/ --validation held-out.jsonl --out data/web --resume
               lockstep tokenize other.txt --like runs/book --out data/other
               lockstep tokenize book.txt --tokenizer qwen/tokenizer.json --out data/qwen
               lockstep tokenize corpus.txt --train-bpe 8192 --out data/corpus
               lockstep tokenize stories.txt --tokenizer gpt2 --vocabulary gpt2/ \\
                   --separator '<|endoftext|>' --out data/stories
 
-            The first 90 % of the text is for training, the rest for validation.
+            Files are text or JSON lines, also compressed with gzip or Zstandard. Files whose
+            name ends in .jsonl or .ndjson (.jsonl.gz, .jsonl.zst) have JSON lines, and with
+            --field all files have. Each line is an object with a document's text. Documents
+            begin with the end-of-text token, or end with a line feed if the tokenizer has
+            none. Parquet files have to be written as JSON lines first.
+
+            The first 90 % of the text is for training, the rest for validation, unless
+            --validation gives the files of the validation set.
             GPT-2's vocabulary is a folder with vocab.json and merges.txt, with
             encoder.json and vocab.bpe, or with a tokenizer.json of the GPT-2 family.
             Token files have llm.c's format.
@@ -36,14 +47,18 @@ struct TokenizeCommand: OneProcessCommand {
             The merges are those that the Tokenizers library learns, on any number of
             threads.
 
-            Every byte of the text is kept, including CR LF line endings. nanoGPT reads
-            them as LF and so produces different ids for such text. A separator can be
+            Every byte of the text is kept, including CR LF line endings, unless
+            --universal-newlines is given. nanoGPT reads them as LF. A separator can be
             any text, such as $'\\n---\\n' in bash; the white space around it is kept. The
             model learns to end a document there, and sampling stops at that token.
+
+            Longer work is saved every 10 seconds in OUT.partial, and when SIGINT or SIGTERM
+            stops it. The same command with --resume continues it. The data folder appears only when
+            it is complete.
             """)
 
     @Argument(
-        help: "The text files, read one after another; - for standard input.", completion: .file())
+        help: "The files, read one after another; - for standard input.", completion: .file())
     var text: [String]
 
     @Option(help: "A new data folder.", completion: .directory)
@@ -68,11 +83,20 @@ struct TokenizeCommand: OneProcessCommand {
 
     @Option(
         parsing: .unconditional,
-        help: "The number of threads for --train-bpe (default: one per core).")
+        help: "The number of threads, which does not change the result (default: one per core).")
     var threads: Int?
 
-    @Option(parsing: .unconditional, help: "The share of the text, at its end, for validation.")
-    var validationFraction = 0.1
+    @Option(help: "The key of the text in JSON lines (default: text).")
+    var field: String?
+
+    @Option(
+        parsing: .upToNextOption, help: "The files of the validation set.", completion: .file())
+    var validation: [String] = []
+
+    @Option(
+        parsing: .unconditional,
+        help: "The share of the text, at its end, for validation (default: 0.1).")
+    var validationFraction: Double?
 
     @Option(parsing: .unconditional, help: "Split the token files into shards of this many tokens.")
     var shardTokens: Int?
@@ -85,20 +109,48 @@ struct TokenizeCommand: OneProcessCommand {
         help: "Replace each occurrence of this text with the end-of-text token (byte pairs).")
     var separator: String?
 
+    @Flag(help: "Read the line endings CR LF and CR as LF, as nanoGPT does.")
+    var universalNewlines = false
+
+    @Flag(help: "Continue the interrupted tokenization into --out.")
+    var resume = false
+
     func run() throws {
         var options = TokenizeOptions(inputs: text, output: out, tokenizer: try choice())
-        options.validationFraction = validationFraction
+        options.validationInputs = validation
+        if let validationFraction {
+            guard validation.isEmpty else {
+                throw Failure.option(
+                    "--validation-fraction", validationFraction,
+                    "does nothing with --validation", remedy: "leave out one of the two")
+            }
+            options.validationFraction = validationFraction
+        }
+        options.field = field
+        options.hasUniversalNewlines = universalNewlines
+        options.threads = threads ?? max(1, CoreBinding.cores.count)
+        options.resumes = resume
+        options.stopRequested = { StopSignals.stopRequested }
         options.shardTokens = shardTokens
         options.separatesDocuments = separateDocuments
         options.separator = separator
-        try report(try tokenizeShowingProgress(options))
+        StopSignals.listenForTermination()
+        do {
+            try report(try tokenizeShowingProgress(options))
+        } catch {
+            if let partial = interruptedTokenization(options) {
+                Logger(label: "lockstep").notice(
+                    "what was done is kept in \(partial), and --resume continues it.")
+            }
+            throw error
+        }
     }
 
     private func choice() throws(Failure) -> TokenizerChoice {
         if let trainBpe { return .trained(try training(size: trainBpe)) }
-        for (option, isGiven) in [("--pattern", pattern != nil), ("--threads", threads != nil)]
-        where isGiven {
-            throw Failure.option(option, "does nothing without --train-bpe", remedy: "leave it out")
+        guard pattern == nil else {
+            throw Failure.option(
+                "--pattern", "does nothing without --train-bpe", remedy: "leave it out")
         }
         if let like {
             guard tokenizer == nil, vocabulary == nil else {
@@ -149,9 +201,7 @@ struct TokenizeCommand: OneProcessCommand {
                 "--pattern", name, "must be one of \(Format.list(names))",
                 remedy: spellingRemedy(for: name, among: names, otherwise: "give one of them"))
         }
-        return BytePairTraining(
-            vocabularySize: size, pattern: chosen,
-            threads: threads ?? max(1, CoreBinding.cores.count))
+        return BytePairTraining(vocabularySize: size, pattern: chosen)
     }
 
     private func tokenizeShowingProgress(
@@ -205,13 +255,11 @@ struct TokenizeCommand: OneProcessCommand {
                 + "document ends; "
                 + "check --separator."
         case .carriageReturns(let beforeLineFeed, let alone):
-            let (count, kind, remedy) =
-                beforeLineFeed > 0
-                ? (beforeLineFeed, "CR LF", "tr -d '\\r'") : (alone, "CR", "tr '\\r' '\\n'")
+            let (count, kind) =
+                beforeLineFeed > 0 ? (beforeLineFeed, "CR LF") : (alone, "CR")
             return
                 "the text has \(Format.counted(count, "\(kind) line ending")), whose CR is kept "
-                + "as a "
-                + "character; `\(remedy)` converts them to LF, as nanoGPT reads them."
+                + "as a character; add --universal-newlines to read them as LF, as nanoGPT does."
         }
     }
 

@@ -33,7 +33,8 @@ import Testing
         var options = TokenizeOptions(
             inputs: inputs, output: output,
             tokenizer: .trained(
-                BytePairTraining(vocabularySize: size, pattern: pattern, threads: threads)))
+                BytePairTraining(vocabularySize: size, pattern: pattern)))
+        options.threads = threads
         options.chunkBytes = chunk
         options.separator = separator
         options.separatesDocuments = separates

@@ -124,6 +124,51 @@ private func tokens(_ file: TokenFile) throws -> [Int32] {
         }
     }
 
+    /// The files are sparse. Reading all tokens would take an hour.
+    @Test("2^40 tokens open at once and can be read", .timeLimit(.minutes(1)))
+    func manyTokensOpenAtOnce() throws {
+        let count = 1 << 40
+        let whole = try scratch.write("whole.bin", [])
+        let half = try scratch.write("half.bin", [])
+        for (path, tokens) in [(whole, count), (half, count / 2)] {
+            let handle = try FileHandle(forWritingTo: URL(filePath: path))
+            try handle.truncate(atOffset: UInt64(2 * tokens))
+            try handle.seek(toOffset: UInt64(2 * (tokens - 1)))
+            try handle.write(contentsOf: Data([7, 0]))
+            try handle.close()
+        }
+        for files in [[whole], [half, half]] {
+            let dataset = try TokenDataset(files: files)
+            #expect(dataset.tokenCount == count)
+            try dataset.validate(vocabularySize: 8)
+            var window = [Int32](repeating: 1, count: 3)
+            try window.withUnsafeMutableBufferPointer { target in
+                if let base = target.baseAddress {
+                    try dataset.bounded(by: 8).copy(from: count - 3, count: 3, into: base)
+                }
+            }
+            #expect(window == [0, 0, 7])
+            expectFailure(.badData, "has the token 7", "outside the vocabulary of 7") {
+                try dataset.validate(vocabularySize: 7)
+            }
+            expectFailure(.badData, "has the token 7", "outside the vocabulary of 7") {
+                try window.withUnsafeMutableBufferPointer { target in
+                    if let base = target.baseAddress {
+                        try dataset.bounded(by: 7).copy(from: count - 3, count: 3, into: base)
+                    }
+                }
+            }
+            let order = try SampleOrder(seed: 3, tokenCount: count, contextLength: 1 << 10)
+            let offsets = (0..<1000).map(order.offset(ofSample:))
+            #expect(Set(offsets).count == 1000)
+            #expect(offsets.contains { $0 > 1 << 39 })
+            #expect(offsets.allSatisfy { $0 >= 0 && $0 + (1 << 10) < count })
+        }
+        #expect(
+            try TokenDataset(files: [whole]).fingerprint
+                != TokenDataset(files: [half, half]).fingerprint)
+    }
+
     @Test("tokens outside the vocabulary are named")
     func tokensOutsideTheVocabularyAreNamed() throws {
         var ids = [UInt16](repeating: 5, count: 50_000)

@@ -11,7 +11,7 @@ import Testing
         guard geteuid() == 0, Launch.runsAll else { return false }
         let script = """
             unshare --mount true && dpkg -s openmpi-bin libopenmpi-dev libssl-dev libcminpack-dev \
-            libjs-vega
+            zlib1g-dev libzstd-dev libjs-vega
             """
         return (try? Launch.run("bash", ["-c", script]).status) == 0
     }()

@@ -8,6 +8,7 @@ import Glibc
 /// 2023); K is H without grouping. Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows
 /// against the keys up to the block's last row, so blocks above the diagonal are skipped and only
 /// one block of probabilities exists at a time (Dao et al. 2022, without the split along keys).
+/// Positions within documents keep a row from the keys of the documents before its own.
 /// Forward keeps each row's log-sum-exp, to base 2, from which backward recomputes the
 /// probabilities. In bf16 the probabilities and their gradients are rounded before they enter
 /// products; softmax itself is in fp32.
@@ -82,8 +83,12 @@ package final class Attention {
     }
 
     /// Computes `output` (B*T, H D) = attention(`qkv`), and keeps `logSumExp` (B*H*T) for backward.
+    ///
+    /// - Parameter positions: the position of each row within its document; nil if every sequence is one
+    ///   document.
     package func forward(
-        _ qkv: Operand, into output: Operand, logSumExp: Vector, dropout: Dropout?
+        _ qkv: Operand, positions: UnsafePointer<Int32>? = nil, into output: Operand,
+        logSumExp: Vector, dropout: Dropout?
     ) {
         precondition(qkv.rows == batch * length && qkv.stride == (heads + 2 * kvHeads) * headWidth)
         precondition(qkv.precision == precision && output.precision == precision)
@@ -101,6 +106,7 @@ package final class Attention {
                 for block in blocks {
                     attend(
                         block, of: tile, head(tile, of: qkv).rows(block), keys, values,
+                        rowsOf: documents(of: tile, positions),
                         scores: matrix(block, scoreMemory.floats(thread)), sums: sums,
                         into: head(tile, of: output), logSumExp: logSumExp, dropout: dropout)
                 }
@@ -111,14 +117,15 @@ package final class Attention {
     /// Computes the output of a block of a head's queries.
     private func attend(
         _ block: Range<Int>, of tile: Int, _ queries: Operand, _ keys: Panels, _ values: Panels,
-        scores: Matrix, sums: Matrix, into output: Operand, logSumExp: Vector,
+        rowsOf documents: Documents, scores: Matrix, sums: Matrix, into output: Operand,
+        logSumExp: Vector,
         dropout: HeadDropout?
     ) {
         let totals = scores.base + rowStride * blockRows
         multiply(queries, by: keys, into: scores)
         for (i, position) in block.enumerated() {
             let (top2, total) = exponentiate(
-                scores.row(i), valid: position + 1, count: block.upperBound)
+                scores.row(i), valid: documents.keys(ofRow: position), count: block.upperBound)
             totals[i] = total
             logSumExp.base[tile * length + position] = top2 + log2f(total)
         }
@@ -153,8 +160,8 @@ package final class Attention {
     /// Computes `qkvGradient` (B*T, (H + 2K) D) from the output's gradient (B*T, H D) and from the
     /// arguments and results of forward.
     package func backward(
-        _ outputGradient: Operand, qkv: Operand, output: Operand, logSumExp: Vector,
-        into qkvGradient: Operand, dropout: Dropout?
+        _ outputGradient: Operand, qkv: Operand, positions: UnsafePointer<Int32>? = nil,
+        output: Operand, logSumExp: Vector, into qkvGradient: Operand, dropout: Dropout?
     ) {
         let keyPanels = engine.scratch(.keys, bytes: transposedPanelBytes)
         let keyRowPanels = engine.scratch(.queries, bytes: panelBytes(rows: length))
@@ -192,7 +199,8 @@ package final class Attention {
                 let querySums = sums(queryGradient, 0)
                 propagate(
                     tile, head(tile, of: outputGradient), queries: head(tile, of: qkv),
-                    output: head(tile, of: output), logSumExp: logSumExp, shared, memory,
+                    output: head(tile, of: output), logSumExp: logSumExp,
+                    rowsOf: documents(of: tile, positions), shared, memory,
                     into: querySums, adds: tile > tiles.lowerBound,
                     dropout: dropout?.head(
                         tile % heads, ofSequence: tile / heads, length: length))
@@ -208,7 +216,8 @@ package final class Attention {
     /// `adds`, adds to them.
     private func propagate(
         _ tile: Int, _ dy: Operand, queries: Operand, output: Operand, logSumExp: Vector,
-        _ shared: KVHead, _ memory: BackwardMemory, into querySums: Matrix, adds: Bool,
+        rowsOf documents: Documents, _ shared: KVHead, _ memory: BackwardMemory,
+        into querySums: Matrix, adds: Bool,
         dropout: HeadDropout?
     ) {
         for block in blocks.reversed() {
@@ -219,6 +228,7 @@ package final class Attention {
             for position in block {
                 softmaxBackward(
                     probabilities, gradients, of: block, position: position,
+                    valid: documents.keys(ofRow: position),
                     logSumExp: logSumExp.base[tile * length + position],
                     rowTotal: dot(dy, output, row: position), dropout: dropout)
             }
@@ -234,6 +244,22 @@ package final class Attention {
                 of: ds, packRows(queries.rows(block), into: memory.blockPanels),
                 into: shared.keySums, adds: adds, packed: memory.packedScores)
         }
+    }
+
+    /// The documents of one sequence.
+    private struct Documents {
+        /// The position of each row within its document; nil if the sequence is one document.
+        let positions: UnsafePointer<Int32>?
+
+        /// Returns the keys to which a row attends: those of its document up to itself.
+        @inline(__always)
+        func keys(ofRow row: Int) -> Range<Int> {
+            row - (positions.map { Int($0[row]) } ?? row)..<row + 1
+        }
+    }
+
+    private func documents(of tile: Int, _ positions: UnsafePointer<Int32>?) -> Documents {
+        Documents(positions: positions.map { $0 + tile / heads * length })
     }
 
     // MARK: - Views and memory
@@ -290,45 +316,47 @@ package final class Attention {
 
     // MARK: - Softmax
 
-    /// Computes exp(scale x - max) in the first `valid` elements, followed by zeros to the end of
+    /// Computes exp(scale x - max) in the `valid` elements, and zeros before them and after them to the end of
     /// the vector that holds the last of the `count` keys; returns the largest score, times
     /// `scale2`, and the sum.
     private func exponentiate(
-        _ row: UnsafeMutablePointer<Float>, valid: Int, count: Int
+        _ row: UnsafeMutablePointer<Float>, valid: Range<Int>, count: Int
     ) -> (largest2: Float, total: Float) {
         // Rows end on whole vectors, so the invalid elements only have to contribute zero.
-        let end = wholeVectors(valid)
-        (row + valid).update(repeating: -.infinity, count: end - valid)
-        var largest = row.load8(0)
-        for start in stride(from: 8, to: end, by: 8) {
+        let (begin, end) = (valid.lowerBound / 8 * 8, wholeVectors(valid.upperBound))
+        (row + begin).update(repeating: -.infinity, count: valid.lowerBound - begin)
+        (row + valid.upperBound).update(repeating: -.infinity, count: end - valid.upperBound)
+        var largest = row.load8(begin)
+        for start in stride(from: begin + 8, to: end, by: 8) {
             largest = pointwiseMaximum(row.load8(start), largest)
         }
         let top2 = maximum(largest) * scale2
         var total = Floats.zero
-        for start in stride(from: 0, to: end, by: 8) {
+        for start in stride(from: begin, to: end, by: 8) {
             let e = exponential2(
                 Floats(repeating: -top2).addingProduct(
                     row.load8(start), Floats(repeating: scale2)))
             total += e
             row.store8(e, start)
         }
-        (row + valid).update(repeating: 0, count: wholeVectors(count) - valid)
+        row.update(repeating: 0, count: valid.lowerBound)
+        (row + valid.upperBound).update(
+            repeating: 0, count: wholeVectors(count) - valid.upperBound)
         return (top2, sum(total))
     }
 
     /// Replaces the scores by m P and dP by dS = scale P (m dP - D), where P are the probabilities
-    /// and m is the dropout mask; both are zero after the diagonal.
+    /// and m is the dropout mask; both are zero outside of the `valid` keys.
     ///
     /// D = sum of dO O equals the row's sum of m P dP (Dao et al. 2022, section B.4).
     private func softmaxBackward(
         _ probabilities: Matrix, _ gradients: Matrix, of block: Range<Int>, position: Int,
-        logSumExp: Float, rowTotal: Float, dropout: HeadDropout?
+        valid: Range<Int>, logSumExp: Float, rowTotal: Float, dropout: HeadDropout?
     ) {
         let p = probabilities.row(position - block.lowerBound)
         let dp = gradients.row(position - block.lowerBound)
-        let valid = position + 1
-        let end = wholeVectors(valid)
-        for start in stride(from: 0, to: end, by: 8) {
+        let (begin, end) = (valid.lowerBound / 8 * 8, wholeVectors(valid.upperBound))
+        for start in stride(from: begin, to: end, by: 8) {
             let x = exponential2(
                 Floats(repeating: -logSumExp).addingProduct(
                     p.load8(start), Floats(repeating: scale2)))
@@ -342,9 +370,11 @@ package final class Attention {
             p.store8(kept, start)
             dp.store8(x * (dx - rowTotal) * scale, start)
         }
-        let behind = wholeVectors(block.upperBound) - valid
-        (p + valid).update(repeating: 0, count: behind)
-        (dp + valid).update(repeating: 0, count: behind)
+        let behind = wholeVectors(block.upperBound) - valid.upperBound
+        p.update(repeating: 0, count: valid.lowerBound)
+        dp.update(repeating: 0, count: valid.lowerBound)
+        (p + valid.upperBound).update(repeating: 0, count: behind)
+        (dp + valid.upperBound).update(repeating: 0, count: behind)
     }
 
     private func mask(_ probabilities: Matrix, _ block: Range<Int>, _ dropout: HeadDropout) {

@@ -1,13 +1,16 @@
 /// Computes `output` (B*T, C) = the token's row of `tokenTable` (V, C) + the position's row of
 /// `positionTable` (T, C), if there is one.
+///
+/// - Parameter positions: the position of each row; nil for its place in a sequence.
 package func embeddingForward(
-    _ tokens: UnsafePointer<Int32>, sequenceLength: Int, tokenTable: Matrix, positionTable: Matrix?,
-    into output: Matrix, engine: ComputeEngine
+    _ tokens: UnsafePointer<Int32>, positions: UnsafePointer<Int32>? = nil, sequenceLength: Int,
+    tokenTable: Matrix, positionTable: Matrix?, into output: Matrix, engine: ComputeEngine
 ) {
     engine.forEach((output.rows + 15) / 16) { tile, _ in
         for row in tile * 16..<min(output.rows, tile * 16 + 16) {
             let token = tokenTable.row(Int(tokens[row]))
-            let position = positionTable?.row(row % sequenceLength)
+            let place = positions.map { Int($0[row]) } ?? row % sequenceLength
+            let position = positionTable?.row(place)
             let y = output.row(row)
             forEachVector(output.columns) { start, width in
                 var value = token.load(start, width: width)
@@ -23,9 +26,10 @@ package func embeddingForward(
 /// The gradients are first set to zero unless they accumulate. The gradient of a table that is tied
 /// to the head always accumulates, because it holds the head's share.
 package func embeddingBackward(
-    _ outputGradient: Matrix, tokens: UnsafePointer<Int32>, sequenceLength: Int,
-    tokenGradient: Matrix, accumulatesTokens: Bool, positionGradient: Matrix?,
-    accumulatesPositions: Bool, engine: ComputeEngine
+    _ outputGradient: Matrix, tokens: UnsafePointer<Int32>,
+    positions: UnsafePointer<Int32>? = nil, sequenceLength: Int, tokenGradient: Matrix,
+    accumulatesTokens: Bool, positionGradient: Matrix?, accumulatesPositions: Bool,
+    engine: ComputeEngine
 ) {
     // A tile is a range of columns: two rows may belong to the same token, but columns are
     // disjoint.
@@ -40,7 +44,8 @@ package func embeddingBackward(
         for row in 0..<dy.rows {
             addRow(dy.row(row), to: dToken.row(Int(tokens[row])), columns.count)
             if let dPosition {
-                addRow(dy.row(row), to: dPosition.row(row % sequenceLength), columns.count)
+                let place = positions.map { Int($0[row]) } ?? row % sequenceLength
+                addRow(dy.row(row), to: dPosition.row(place), columns.count)
             }
         }
     }

@@ -39,15 +39,16 @@ package struct RotaryEmbedding {
     }
 
     /// Turns the heads in the first `count` columns of `values` (B*T, at least `count`) in place;
-    /// row i of each T has the position `first` + i.
+    /// row i of each T has the position `first` + i, or each row that of `positions`.
     package func turn(
-        _ values: Operand, columns count: Int, from first: Int = 0, _ direction: Direction
+        _ values: Operand, columns count: Int, from first: Int = 0,
+        positions: UnsafePointer<Int32>? = nil, _ direction: Direction
     ) {
         precondition(count % headWidth == 0 && first + min(values.rows, length) <= length)
         let half = headWidth / 2
         engine.forEach((values.rows + 15) / 16) { tile, _ in
             for row in tile * 16..<min(values.rows, tile * 16 + 16) {
-                let place = (first + row % length) * half
+                let place = (positions.map { Int($0[row]) } ?? (first + row % length)) * half
                 let (cosines, sines) = (cosines.base + place, sines.base + place)
                 for column in stride(from: 0, to: count, by: headWidth) {
                     let x = values.row(row, from: column)

@@ -23,6 +23,7 @@ package struct CounterRandom: Sendable {
         case dropout = 3
         case generation = 4
         case landscape = 5
+        case mixture = 6
     }
 
     /// Returns the four words at a counter.

@@ -4,14 +4,15 @@ import Support
 ///
 /// Documents and the separators between them are kept apart, as when the text is encoded.
 ///
-/// - Parameter trainUnits: the number of characters in the train split.
+/// - Parameter trainUnits: the number of characters in the train split, or nil if the validation split
+///   has texts of its own.
 /// - Throws: `Failure` (input/output) if a text can no longer be read or has changed; (bad data) if
 ///   the split has too many different words.
 func trainedTokenizer(
-    _ training: BytePairTraining, options: TokenizeOptions, survey: TextSurvey, trainUnits: Int,
+    _ training: BytePairTraining, options: TokenizeOptions, survey: TextSurvey, trainUnits: Int?,
     progress: (TokenizeProgress) -> Void
 ) throws(Failure) -> BytePairTokenizer {
-    let counter = WordCounter(pattern: training.pattern, threads: training.threads)
+    let counter = WordCounter(pattern: training.pattern, threads: options.threads)
     var pass = EncodingPass(
         counting: counter, options: options, survey: survey, trainUnits: trainUnits,
         endOfText: UInt32(training.vocabularySize - 1))

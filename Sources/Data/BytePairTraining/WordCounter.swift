@@ -105,27 +105,4 @@ final class WordCounter: TokenEncoder {
             }
         }
     }
-
-    /// Returns the last place inside a range, after its start, where a letter precedes a character
-    /// that is not one. Every pattern ends a word there; nil if there is no such place.
-    private func lastCut(_ text: UnsafePointer<UInt8>, in range: Range<Int>) -> Int? {
-        var position = range.upperBound
-        var isAfterLetter = true
-        while position > range.lowerBound {
-            let next = position
-            position -= 1
-            while position > range.lowerBound, text[position] & 0xC0 == 0x80 { position -= 1 }
-            let isLetter = scalarIsLetter(text, position, end: range.upperBound)
-            if isLetter, !isAfterLetter, next < range.upperBound { return next }
-            isAfterLetter = isLetter
-        }
-        return nil
-    }
-
-    /// Returns whether a whole scalar at a position is a letter. A scalar that the end cuts off is
-    /// taken for one.
-    private func scalarIsLetter(_ text: UnsafePointer<UInt8>, _ position: Int, end: Int) -> Bool {
-        guard case .scalar = utf8Scalar(text, at: position, end: end) else { return true }
-        return scanner.scalar(text, position).kind == UnicodeClass.letter
-    }
 }

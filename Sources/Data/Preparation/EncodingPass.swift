@@ -5,13 +5,13 @@ struct EncodingPass: ~Copyable {
     private let options: TokenizeOptions
     private let survey: TextSurvey
     private let isText: Bool
-    /// The token to write before every text, or nil if texts are joined.
+    /// The token to write before every document, or nil if texts are joined.
     private let documentToken: UInt32?
     /// The token that replaces separators.
     private let endOfText: UInt32?
     private var scanner: SeparatorScanner?
 
-    private var encoder: any TokenEncoder
+    private var batch: EncodingBatch
     /// The writers of the splits, or nil if only the encoder needs the text.
     private var train: SplitWriter?
     private var validation: SplitWriter?
@@ -20,36 +20,54 @@ struct EncodingPass: ~Copyable {
     private var trainUnitsLeft: Int
     private var isTraining = true
     private var boundary = Boundary.none
-    private var bytesDone = 0
-    private var ids: [UInt32] = []
+    /// The place at which a saved pass goes on.
+    private var start = Place(source: 0, blocks: 0)
 
     /// The token between two documents, if the current split ends with one.
-    private enum Boundary { case none, document, separator }
+    enum Boundary: String, JSONReadable { case none, document, separator }
 
+    /// A place between two blocks of text.
+    struct Place {
+        /// The index of the input.
+        var source: Int
+        /// The number of its blocks before the place.
+        var blocks: Int
+    }
+
+    /// - Parameters:
+    ///   - trainUnits: the number of characters or bytes in the train split; nil if the validation split has
+    ///     texts of its own.
+    ///   - saved: the state of the pass to continue, or nil for a new one.
     init(
         tokenizer: any Tokenizer, options: TokenizeOptions, survey: TextSurvey, isText: Bool,
-        trainUnits: Int, folder: String
-    ) {
+        trainUnits: Int?, folder: String, saved: Saved?
+    ) throws(Failure) {
         self.options = options
         self.survey = survey
         self.isText = isText
         endOfText = tokenizer.endOfText
-        documentToken = options.separatesDocuments ? tokenizer.endOfText : nil
-        scanner = options.separator.map { SeparatorScanner($0.utf8) }
-        encoder = tokenizer.makeEncoder(source: "the text")
+        documentToken = options.beginsDocuments ? tokenizer.endOfText : nil
+        scanner = options.separator.map {
+            SeparatorScanner($0.utf8, matched: saved?.matched ?? 0)
+        }
+        batch = EncodingBatch(
+            tokenizer, threads: options.threads, pieceBytes: max(1, options.chunkBytes / 4))
         phase = .encoding
         // Separators are tokens too.
-        let mostTokens = tokenizer.mostTokensPerByte * survey.bytes + survey.sources.count
+        let mostTokens = tokenizer.mostTokensPerByte * survey.bytes + survey.mostDocuments
         let shardTokens =
             options.shardTokens ?? (mostTokens > TokenFileFormat.largestCount ? 1 << 30 : nil)
-        func writer(_ split: DataSplit) -> SplitWriter {
-            SplitWriter(
+        func writer(_ split: DataSplit, _ saved: SplitWriter.Saved?) throws(Failure) -> SplitWriter
+        {
+            try SplitWriter(
                 folder: folder, split: split, vocabularySize: tokenizer.vocabularySize,
-                shardTokens: shardTokens)
+                shardTokens: shardTokens,
+                saved: saved ?? SplitWriter.Saved(finished: [], openTokens: nil))
         }
-        train = writer(.train)
-        validation = writer(.validation)
-        trainUnitsLeft = trainUnits
+        train = try writer(.train, saved?.train)
+        validation = try writer(.validation, saved?.validation)
+        trainUnitsLeft = trainUnits ?? .max
+        if let saved { restore(saved) }
     }
 
     /// Creates a pass that gives the text of the train split to an encoder and writes nothing.
@@ -57,46 +75,63 @@ struct EncodingPass: ~Copyable {
     /// - Parameter endOfText: the token that will separate documents.
     init(
         counting encoder: any TokenEncoder, options: TokenizeOptions, survey: TextSurvey,
-        trainUnits: Int, endOfText: UInt32
+        trainUnits: Int?, endOfText: UInt32
     ) {
         self.options = options
         self.survey = survey
         isText = true
         self.endOfText = endOfText
-        documentToken = options.separatesDocuments ? endOfText : nil
+        documentToken = options.beginsDocuments ? endOfText : nil
         scanner = options.separator.map { SeparatorScanner($0.utf8) }
-        self.encoder = encoder
+        batch = EncodingBatch(encoder, pieceBytes: options.chunkBytes)
         phase = .counting
-        trainUnitsLeft = trainUnits
+        trainUnitsLeft = trainUnits ?? .max
     }
 
-    mutating func encodeAll(_ progress: (TokenizeProgress) -> Void) throws(Failure) {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(16, options.chunkBytes), alignment: 64)
-        defer { buffer.deallocate() }
-        for source in survey.sources {
-            if let documentToken { try beginDocument(documentToken) }
-            let file = try Descriptor(text: source.path)
-            var read = 0
-            while true {
-                let count = try file.read(into: buffer)
-                if count == 0 { break }
-                read += count
-                try separate(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                bytesDone += count
+    /// Encodes all texts.
+    ///
+    /// - Parameter save: called now and then with the state from which a later pass can continue.
+    /// - Throws: `Failure` (requeue) if the work must stop; (input/output, bad data) otherwise.
+    mutating func encodeAll(
+        _ progress: (TokenizeProgress) -> Void, save: (Saved) throws(Failure) -> Void = { _ in }
+    ) throws(Failure) {
+        var filesDone = survey.sources[..<start.source].reduce(0) { $0 + $1.fileBytes }
+        let total = survey.fileBytes
+        var lastSave = ContinuousClock.now
+        for (index, source) in survey.sources.enumerated().dropFirst(start.source) {
+            var place = Place(source: index, blocks: 0)
+            let skipped = index == start.source ? start.blocks : 0
+            if skipped == 0 { try begin(source) }
+            let reader = try survey.reader(of: source)
+            var bytes = 0
+            while let block = try reader.next() {
+                bytes += block.text.count
+                place.blocks += 1
+                guard place.blocks > skipped else { continue }
+                try encode(block)
+                if batch.isFull { try encodeBatch() }
                 progress(
                     TokenizeProgress(
-                        phase: phase, done: bytesDone, total: survey.bytes))
+                        phase: phase, done: filesDone + reader.position, total: total))
+                let isDue =
+                    ContinuousClock.now - lastSave >= .seconds(options.secondsBetweenSaves)
+                if phase == .encoding, isDue || options.stopRequested() {
+                    if let saved = try self.save(at: place) { try save(saved) }
+                    lastSave = .now
+                }
+                try options.checkStop()
             }
-            guard read == source.bytes else {
+            guard bytes == source.bytes else {
                 throw .file(
                     .inputOutput, source.name,
-                    "changed from \(source.bytes) to \(read) bytes while it was being read",
+                    "changed from \(source.bytes) to \(bytes) bytes while it was being read",
                     remedy: "run again when nothing writes to it")
             }
+            filesDone += source.fileBytes
         }
         try encodeHeldBack()
-        try endText()
+        batch.endText()
+        try encodeBatch()
     }
 
     consuming func finish() throws(Failure) -> (
@@ -106,13 +141,38 @@ struct EncodingPass: ~Copyable {
         return (try train.finish(), try validation.finish())
     }
 
-    /// Writes a token before an input, unless a separator has just written one.
+    // MARK: - Documents
+
+    /// Begins an input.
+    private mutating func begin(_ source: TextSource) throws(Failure) {
+        if isTraining, source.split == .validation {
+            try encodeHeldBack()
+            try endTrain()
+        }
+        // Each line of JSON begins a document of its own.
+        guard let documentToken, !options.isJSONLines(source.input) else { return }
+        try beginDocument(documentToken)
+    }
+
+    /// Encodes a block, with a token before each document that begins in it.
+    private mutating func encode(_ block: TextBlock) throws(Failure) {
+        guard let documentToken, !block.documents.isEmpty else { return try separate(block.text) }
+        var start = 0
+        for document in block.documents {
+            try separate(UnsafeRawBufferPointer(rebasing: block.text[start..<document]))
+            try beginDocument(documentToken)
+            start = document
+        }
+        try separate(UnsafeRawBufferPointer(rebasing: block.text[start...]))
+    }
+
+    /// Writes a token before a document, unless a separator has just written one.
     private mutating func beginDocument(_ token: UInt32) throws(Failure) {
         try encodeHeldBack()
         if trainUnitsLeft == 0 { try endTrain() }
         guard boundary != .separator else { return }
-        try endText()
-        try write([token])
+        batch.endText()
+        write(token)
         if scanner != nil { boundary = .document }
     }
 
@@ -168,9 +228,9 @@ struct EncodingPass: ~Copyable {
             let units = scanner.separator.count { $0 & 0xC0 != 0x80 }
             trainUnitsLeft = max(0, trainUnitsLeft - units)
         }
-        try endText()
-        // At the start of an input, its own token has already been written.
-        if boundary != .document { try write([endOfText]) }
+        batch.endText()
+        // At the start of a document, its own token has already been written.
+        if boundary != .document { write(endOfText) }
         boundary = .separator
     }
 
@@ -213,25 +273,93 @@ struct EncodingPass: ~Copyable {
         // Only the train split is counted.
         guard isTraining || phase == .encoding else { return }
         boundary = .none
-        ids.removeAll(keepingCapacity: true)
-        try encoder.encode(bytes, into: &ids)
-        try write(ids)
+        batch.append(bytes)
     }
 
-    private mutating func endText() throws(Failure) {
-        ids.removeAll(keepingCapacity: true)
-        try encoder.finish(into: &ids)
-        try write(ids)
+    private mutating func write(_ token: UInt32) {
+        // Only the train split is counted.
+        if isTraining || phase == .encoding { batch.append(token: token) }
     }
 
     private mutating func endTrain() throws(Failure) {
         guard isTraining else { return }
-        try endText()
+        batch.endText()
+        try encodeBatch()
         isTraining = false
         boundary = .none
     }
 
-    private mutating func write(_ ids: [UInt32]) throws(Failure) {
-        if isTraining { try train?.append(ids) } else { try validation?.append(ids) }
+    /// Encodes and writes what waits.
+    private mutating func encodeBatch() throws(Failure) {
+        let isTraining = isTraining
+        var train = self.train.take()
+        var validation = self.validation.take()
+        try batch.encode { (ids) throws(Failure) in
+            if isTraining { try train?.append(ids) } else { try validation?.append(ids) }
+        }
+        self.train = train.take()
+        self.validation = validation.take()
+    }
+}
+
+// MARK: - Saving
+
+extension EncodingPass {
+    /// The state from which a later pass can continue.
+    struct Saved: JSONReadable {
+        let place: Place
+        let trainUnitsLeft: Int
+        let isTraining: Bool
+        let boundary: Boundary
+        /// The number of bytes of a separator that were held back.
+        let matched: Int
+        /// The text that was read but not encoded.
+        let openText: [Int]
+        let train: SplitWriter.Saved
+        let validation: SplitWriter.Saved
+    }
+
+    /// Encodes what waits, brings it to the disk, and returns the state; nil if the encoder has the beginning
+    /// of a text that has not ended.
+    private mutating func save(at place: Place) throws(Failure) -> Saved? {
+        try encodeBatch()
+        guard let openText = batch.openText, let train = try train?.save(),
+            let validation = try validation?.save()
+        else { return nil }
+        return Saved(
+            place: place, trainUnitsLeft: trainUnitsLeft, isTraining: isTraining,
+            boundary: boundary, matched: scanner?.matched ?? 0, openText: openText.map(Int.init),
+            train: train, validation: validation)
+    }
+
+    private mutating func restore(_ saved: Saved) {
+        start = saved.place
+        trainUnitsLeft = saved.trainUnitsLeft
+        isTraining = saved.isTraining
+        boundary = saved.boundary
+        saved.openText.map(UInt8.init(truncatingIfNeeded:)).withUnsafeBytes { batch.append($0) }
+    }
+}
+
+extension EncodingPass.Saved {
+    init(json: JSONValue) throws(JSONProblem) {
+        place = .init(source: try json.read("source"), blocks: try json.read("blocks"))
+        trainUnitsLeft = try json.read("train_units_left")
+        isTraining = try json.read("is_training")
+        boundary = try json.read("boundary")
+        matched = try json.read("matched")
+        openText = try json.read("open_text")
+        train = try json.read("train")
+        validation = try json.read("validation")
+    }
+
+    var json: JSONValue {
+        [
+            "source": .integer(place.source), "blocks": .integer(place.blocks),
+            "train_units_left": .integer(trainUnitsLeft), "is_training": .bool(isTraining),
+            "boundary": .string(boundary.rawValue), "matched": .integer(matched),
+            "open_text": .array(openText.map(JSONValue.integer)), "train": train.json,
+            "validation": validation.json,
+        ]
     }
 }

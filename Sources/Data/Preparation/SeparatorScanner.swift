@@ -7,13 +7,15 @@ struct SeparatorScanner {
     let separator: [UInt8]
     /// The number of bytes at the end of the scanned text that may begin a separator; they equal
     /// its first bytes.
-    private(set) var matched = 0
+    private(set) var matched: Int
 
     /// The length of the longest proper prefix that also ends each prefix of the separator.
     private let fallbacks: [Int]
 
     /// Creates a scanner for a separator of at least one byte.
-    init(_ separator: some Collection<UInt8>) {
+    ///
+    /// - Parameter matched: the number of bytes that a scanner of the text so far has matched.
+    init(_ separator: some Collection<UInt8>, matched: Int = 0) {
         precondition(!separator.isEmpty, "an empty separator is everywhere")
         let bytes = Array(separator)
         var fallbacks = [0]
@@ -23,7 +25,9 @@ struct SeparatorScanner {
             if bytes[length] == byte { length += 1 }
             fallbacks.append(length)
         }
+        precondition(0..<bytes.count ~= matched, "a whole separator is no beginning")
         self.separator = bytes
+        self.matched = matched
         self.fallbacks = fallbacks
     }
 

@@ -19,6 +19,21 @@ struct SplitWriter: ~Copyable {
         self.shardTokens = shardTokens
     }
 
+    /// Continues the split whose state was saved.
+    ///
+    /// - Throws: `Failure` (input/output) if its files have changed.
+    init(
+        folder: String, split: DataSplit, vocabularySize: Int, shardTokens: Int?, saved: Saved
+    ) throws(Failure) {
+        self.init(
+            folder: folder, split: split, vocabularySize: vocabularySize, shardTokens: shardTokens)
+        finished = saved.finished
+        if let open = saved.openTokens {
+            file = try TokenFileWriter(
+                continuing: "\(folder)/\(fileName)", vocabularySize: vocabularySize, count: open)
+        }
+    }
+
     /// Appends ids, and starts a new shard whenever one is full.
     mutating func append(_ ids: [UInt32]) throws(Failure) {
         var rest = ids[...]
@@ -52,5 +67,36 @@ struct SplitWriter: ~Copyable {
         guard let file = file.take() else { return }
         finished.append(.init(name: fileName, tokens: file.count))
         try file.finish()
+    }
+}
+
+// MARK: - Saving
+
+extension SplitWriter {
+    /// The state of a writer.
+    struct Saved: JSONReadable {
+        let finished: [DatasetDescription.Shard]
+        /// The number of tokens in the file that is being written, if there is one.
+        let openTokens: Int?
+
+        var json: JSONValue {
+            [
+                "finished": .array(finished.map(\.json)),
+                "open_tokens": openTokens.map(JSONValue.integer) ?? .null,
+            ]
+        }
+    }
+
+    /// Brings the tokens so far to the disk, and returns the state.
+    mutating func save() throws(Failure) -> Saved {
+        try file?.synchronize()
+        return Saved(finished: finished, openTokens: file?.count)
+    }
+}
+
+extension SplitWriter.Saved {
+    init(json: JSONValue) throws(JSONProblem) {
+        finished = try json.read("finished")
+        openTokens = try json.read("open_tokens")
     }
 }

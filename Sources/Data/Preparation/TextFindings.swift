@@ -10,7 +10,7 @@ package enum TextFinding: Sendable, Equatable {
 
 /// A scan for the cases of `TextFinding` in texts that arrive in chunks.
 struct TextFindings {
-    private let separatesDocuments: Bool
+    private let beginsDocuments: Bool
     private var endOfText: SeparatorScanner?
     private var endOfTextCount = 0
     private var separator: SeparatorScanner?
@@ -24,7 +24,7 @@ struct TextFindings {
     ///
     /// - Parameter endOfText: the text of the tokenizer's end-of-text token, or nil.
     init(_ options: TokenizeOptions, endOfText: String?) {
-        separatesDocuments = options.separatesDocuments
+        beginsDocuments = options.beginsDocuments
         separator = options.separator.map { SeparatorScanner($0.utf8) }
         if let endOfText, endOfText != options.separator {
             self.endOfText = SeparatorScanner(endOfText.utf8)
@@ -33,16 +33,37 @@ struct TextFindings {
 
     /// Begins the next text. A separator can span two texts only if they are joined.
     mutating func beginText() {
-        guard separatesDocuments else { return }
+        guard beginsDocuments else { return }
         endOfText?.restart()
         separator?.restart()
     }
 
-    mutating func look(at bytes: UnsafeRawBufferPointer) {
+    /// Looks at the next block of a text, whose documents begin texts too.
+    mutating func look(at block: TextBlock) {
+        var start = 0
+        for document in block.documents {
+            look(at: UnsafeRawBufferPointer(rebasing: block.text[start..<document]))
+            beginText()
+            start = document
+        }
+        look(at: UnsafeRawBufferPointer(rebasing: block.text[start...]))
+    }
+
+    private mutating func look(at bytes: UnsafeRawBufferPointer) {
         endOfTextCount += endOfText?.count(in: bytes) ?? 0
         separatorCount += separator?.count(in: bytes) ?? 0
         carriageReturnCount += carriageReturn.count(in: bytes)
         lineEndCount += lineEnd.count(in: bytes)
+    }
+
+    /// The numbers that were counted so far, which a scan that continues this one needs.
+    var counts: [Int] {
+        get { [endOfTextCount, separatorCount, carriageReturnCount, lineEndCount] }
+        set {
+            guard newValue.count == 4 else { return }
+            (endOfTextCount, separatorCount) = (newValue[0], newValue[1])
+            (carriageReturnCount, lineEndCount) = (newValue[2], newValue[3])
+        }
     }
 
     /// Returns the findings, after all texts were scanned.

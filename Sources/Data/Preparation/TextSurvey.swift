@@ -1,46 +1,103 @@
+import Compute
 import Support
 
 /// The results of the first pass over the texts, which precedes splitting and encoding.
 struct TextSurvey {
-    /// An input that can be read again.
-    struct Source {
-        /// The user's name for the input.
-        let name: String
-        /// The path to read. Standard input and pipes are copied to files to be read twice.
-        let path: String
-        let isSpooled: Bool
-        var bytes = 0
-    }
-
-    private(set) var sources: [Source] = []
-    /// The number of bytes of all texts.
-    private(set) var bytes = 0
-    /// The number of Unicode scalars of all texts, or 0 if they are encoded as bytes.
-    private(set) var scalars = 0
+    private(set) var sources: [TextSource] = []
 
     /// Whether each code point occurs; empty unless characters are collected.
     private var occurs: [Bool]
     private let isText: Bool
     private var findings: TextFindings
+    private let options: TokenizeOptions
+    private let hasEndOfText: Bool
+    private let team: ThreadTeam
 
-    /// Reads every text once.
+    /// Prepares the pass.
     ///
-    /// - Throws: `Failure` (missing input, input/output, or bad data with the offset of bytes that
-    ///   are not UTF-8).
+    /// - Parameters:
+    ///   - collectsCharacters: whether the characters that occur are the vocabulary.
+    ///   - endOfText: the text of the tokenizer's end-of-text token, or nil.
     init(
-        _ options: TokenizeOptions, isText: Bool, collectsCharacters: Bool, endOfText: String?,
-        spoolFolder: String, progress: (TokenizeProgress) -> Void
-    ) throws(Failure) {
+        _ options: TokenizeOptions, isText: Bool, collectsCharacters: Bool, endOfText: String?
+    ) {
+        self.options = options
         self.isText = isText
+        hasEndOfText = endOfText != nil
+        team = ThreadTeam(threads: options.threads, yields: true)
         findings = TextFindings(options, endOfText: endOfText)
         occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
+    }
+
+    /// Reads every text once that was not read before.
+    ///
+    /// - Parameters:
+    ///   - spoolFolder: the folder for the copies of inputs that cannot be read twice.
+    ///   - didRead: called after each text, and before the work stops.
+    /// - Throws: `Failure` (missing input, input/output, or bad data with the place of what cannot be
+    ///   read; requeue if the work must stop).
+    mutating func readAll(
+        spoolFolder: String, progress: (TokenizeProgress) -> Void,
+        didRead: (TextSurvey) throws(Failure) -> Void
+    ) throws(Failure) {
         let total = try options.totalSize()
-        for (index, input) in options.inputs.enumerated() {
-            try survey(
-                input, spoolPath: "\(spoolFolder)/input-\(index)", chunkBytes: options.chunkBytes
-            ) { progress(TokenizeProgress(phase: .reading, done: $0, total: total)) }
+        var done = fileBytes
+        for (index, input) in options.allInputs.enumerated().dropFirst(sources.count) {
+            let source = try TextSource(
+                input, split: index < options.inputs.count ? .train : .validation,
+                spoolPath: "\(spoolFolder)/input-\(index)")
+            do throws(Failure) {
+                try read(source) {
+                    progress(TokenizeProgress(phase: .reading, done: done + $0, total: total))
+                }
+            } catch {
+                if error.code == .requeue { try didRead(self) }
+                throw error
+            }
+            done += source.fileBytes
+            try didRead(self)
         }
     }
+
+    private mutating func read(
+        _ source: TextSource, progress: (Int) -> Void
+    ) throws(Failure) {
+        var source = source
+        let reader = try reader(of: source)
+        findings.beginText()
+        while let block = try reader.next() {
+            source.bytes += block.text.count
+            source.scalars += block.scalars
+            source.documents += block.documents.count
+            if isText { findings.look(at: block) }
+            if !occurs.isEmpty {
+                occurs.withUnsafeMutableBufferPointer { occurs in
+                    _ = UTF8Prefix(of: block.text) { occurs[Int($0)] = true }
+                }
+            }
+            progress(reader.position)
+            try options.checkStop()
+        }
+        progress(reader.position)
+        sources.append(source)
+    }
+
+    /// Returns a reader of an input.
+    func reader(of source: TextSource) throws(Failure) -> any TextReader {
+        try options.reader(of: source, isText: isText, hasEndOfText: hasEndOfText, team: team)
+    }
+
+    /// The number of bytes of all texts.
+    var bytes: Int { sources.reduce(0) { $0 + $1.bytes } }
+
+    /// The number of bytes of the files of all texts.
+    var fileBytes: Int { sources.reduce(0) { $0 + $1.fileBytes } }
+
+    /// The number of documents, at most.
+    var mostDocuments: Int { sources.reduce(0) { $0 + max(1, $1.documents) } }
+
+    /// The number of Unicode scalars of all texts, or of bytes if they are encoded as bytes.
+    var units: Int { isText ? sources.reduce(0) { $0 + $1.scalars } : bytes }
 
     /// The findings in the texts; empty if they are encoded as bytes.
     var allFindings: [TextFinding] { isText ? findings.all() : [] }
@@ -49,55 +106,29 @@ struct TextSurvey {
     var characters: some Sequence<UInt32> {
         occurs.lazy.enumerated().filter(\.element).map { UInt32($0.offset) }
     }
+}
 
-    private mutating func survey(
-        _ input: String, spoolPath: String, chunkBytes: Int, progress: (Int) -> Void
-    ) throws(Failure) {
-        let file = try Descriptor(text: input)
-        let isSpooled = try file.regularSize() == nil || input == "-"
-        var source = Source(
-            name: file.path, path: isSpooled ? spoolPath : input, isSpooled: isSpooled)
-        var spool = isSpooled ? try OutputFile(creating: spoolPath) : nil
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(16, chunkBytes), alignment: 64)
-        defer { buffer.deallocate() }
-        findings.beginText()
-        var carried = 0
-        while true {
-            let count = try file.read(
-                into: UnsafeMutableRawBufferPointer(rebasing: buffer[carried...]))
-            let read = UnsafeRawBufferPointer(rebasing: buffer[carried..<carried + count])
-            try spool?.write(read)
-            if isText { findings.look(at: read) }
-            source.bytes += count
-            bytes += count
-            let held = UnsafeRawBufferPointer(rebasing: buffer[..<(carried + count)])
-            let used = isText ? scan(held) : held.count
-            carried = held.count - used
-            // The remaining bytes are either invalid or the beginning of a scalar.
-            guard carried < 4, count > 0 || carried == 0 else {
-                throw invalidUTF8(source.name, offset: source.bytes - carried)
-            }
-            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: held[used...]))
-            progress(bytes)
-            if count == 0 { break }
-        }
-        sources.append(source)
-        guard let spool else { return }
-        try spool.finish()
+// MARK: - Saving
+
+extension TextSurvey {
+    /// The results so far, except for inputs that were copied, as JSON.
+    var saved: JSONValue {
+        [
+            "sources": .array(sources.prefix { !$0.isSpooled }.map(\.json)),
+            "counts": .array(findings.counts.map(JSONValue.integer)),
+            "characters": .array(characters.map { .integer(Int($0)) }),
+        ]
     }
 
-    /// Scans the whole scalars at the front and returns their size in bytes.
-    private mutating func scan(_ text: UnsafeRawBufferPointer) -> Int {
-        let prefix: UTF8Prefix
-        if occurs.isEmpty {
-            prefix = UTF8Prefix(of: text)
-        } else {
-            prefix = occurs.withUnsafeMutableBufferPointer { occurs in
-                UTF8Prefix(of: text) { occurs[Int($0)] = true }
-            }
+    /// Continues the pass that saved its results.
+    ///
+    /// - Throws: `JSONProblem` if they have another form.
+    mutating func restore(_ saved: JSONValue) throws(JSONProblem) {
+        sources = try saved.read("sources")
+        findings.counts = try saved.read("counts")
+        let characters: [Int] = try saved.read("characters")
+        for character in characters where occurs.indices.contains(character) {
+            occurs[character] = true
         }
-        scalars += prefix.scalars
-        return prefix.bytes
     }
 }

@@ -4,14 +4,18 @@ import Support
 /// Turns texts into a data folder: token files of both splits, `tokenizer.json`, `dataset.json`.
 ///
 /// The texts are joined. The first `Int((1 - validationFraction) * n)` characters (bytes for the
-/// byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, and each split is encoded
-/// separately. nanoGPT's Python reads the line endings CR LF and CR as LF, while this function
-/// keeps every byte. Texts are read twice, and memory is bounded by the longest word. The folder
-/// appears only when it is complete; after a failure nothing is left of it.
+/// byte tokenizer) are the train split, as in nanoGPT's `prepare.py`, unless the validation split has texts of
+/// its own; each split is encoded separately. nanoGPT's Python reads the line endings CR LF and CR as LF; this
+/// function does so with `hasUniversalNewlines`. Texts are read twice. Memory is bounded by the longest word and
+/// the longest line of JSON. The folder appears only when it is complete.
+///
+/// The state of longer work is saved in a temporary folder, from which a later call with `resumes` continues. If
+/// nothing was saved, nothing is left after a failure.
 ///
 /// - Parameter found: called with each finding that deserves a warning.
 /// - Throws: `Failure`: usage for impossible options or an output that exists; missing input;
-///   bad data for invalid UTF-8 or fewer than two tokens in a split; input/output otherwise.
+///   bad data for invalid UTF-8 or fewer than two tokens in a split; requeue if the work must stop;
+///   input/output otherwise.
 @discardableResult
 package func tokenize(
     _ options: TokenizeOptions, progress: (TokenizeProgress) -> Void = { _ in },
@@ -20,17 +24,27 @@ package func tokenize(
     let clock = ContinuousClock()
     let start = clock.now
     try options.validate()
-    var target = options.output
-    while target.hasSuffix("/") { target.removeLast() }
     _ = try options.totalSize()  // Missing texts are found before anything is written.
     let tokenizer = try options.tokenizer.load()
     try checkSeparators(options, tokenizer)
 
-    try requireFree(target)
+    let target = options.target
+    let partial = AtomicFolder.partial(of: target)
+    if options.resumes {
+        try TokenizeState.requireInterrupted(partial, output: target)
+    } else {
+        try requireFree(target)
+    }
     let (description, loss) = try AtomicFolder.create(
-        at: target, marker: DatasetDescription.fileName
+        at: target, marker: DatasetDescription.fileName, resumes: options.resumes,
+        keepsPartial: TokenizeState.exists(in: partial)
     ) { (folder) throws(Failure) in
-        try write(options, tokenizer, into: folder, progress: progress, found: found)
+        let lock = try TokenizeState.lock(folder)
+        let written = try write(
+            options, tokenizer, into: folder, progress: progress, found: found)
+        TokenizeState.remove(from: folder)
+        _ = consume lock
+        return written
     }
     return TokenizeStatistics(
         description: description, seconds: (clock.now - start) / .seconds(1), bigramLoss: loss)
@@ -44,7 +58,11 @@ private func requireFree(_ target: String) throws(Failure) {
     for partial in [
         target + AtomicFolder.partialSuffix, "\(target)/\(AtomicFolder.innerPartialName)",
     ] where FileSystem.exists(partial) {
-        throw .systemCall("created", partial, error: EEXIST)
+        let isSaved = TokenizeState.exists(in: partial)
+        throw .systemCall(
+            "created", partial, error: EEXIST,
+            remedy: isSaved
+                ? "add --resume to continue the interrupted tokenization, or remove it" : nil)
     }
     guard !FileSystem.exists(target) || FileSystem.isEmptyFolder(target) else {
         throw .taken(target, remedy: "remove it or choose another folder")
@@ -58,31 +76,31 @@ private func write(
     progress: (TokenizeProgress) -> Void, found: (TextFinding) -> Void
 ) throws(Failure) -> (DatasetDescription, loss: Double?) {
     let isText = !(tokenizer is ByteTokenizer)
-    let survey = try TextSurvey(
+    var survey = TextSurvey(
         options, isText: isText, collectsCharacters: options.tokenizer.collectsCharacters,
-        endOfText: options.tokenizer.endOfTextName(of: tokenizer), spoolFolder: folder,
-        progress: progress)
-    let units = isText ? survey.scalars : survey.bytes
-    guard units >= 4 else {
-        let sources = survey.sources.map(\.name).joined(separator: ", ")
-        throw tooShort(
-            sources, "has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
+        endOfText: options.tokenizer.endOfTextName(of: tokenizer))
+    var state = try TokenizeState(folder, options, tokenizer, survey: &survey)
+    try survey.readAll(spoolFolder: folder, progress: progress) { (survey) throws(Failure) in
+        try state.save(survey)
     }
+    let trainUnits = try trainUnits(survey, options, isText: isText)
     for finding in survey.allFindings { found(finding) }
-    let trainUnits = Int(Double(units) * (1 - options.validationFraction))
     let chosen: any Tokenizer =
-        if let tokenizer { tokenizer } else if case .trained(let training) = options.tokenizer {
+        if let tokenizer { tokenizer } else if state.pass != nil {
+            try loadTokenizer(folder: folder)
+        } else if case .trained(let training) = options.tokenizer {
             try trainedTokenizer(
                 training, options: options, survey: survey, trainUnits: trainUnits,
                 progress: progress)
         } else {
             try CharacterTokenizer(scalars: survey.characters)
         }
-    var pass = EncodingPass(
+    try chosen.save(folder: folder)
+    var pass = try EncodingPass(
         tokenizer: chosen, options: options, survey: survey, isText: isText,
-        trainUnits: trainUnits, folder: folder)
-    try pass.encodeAll(progress)
-    var (train, validation) = try pass.finish()
+        trainUnits: trainUnits, folder: folder, saved: state.pass)
+    try pass.encodeAll(progress) { (pass) throws(Failure) in try state.save(survey, pass) }
+    let (train, validation) = try pass.finish()
     guard train.tokens >= 2, validation.tokens >= 2 else {
         throw tooShort(
             "the text",
@@ -91,22 +109,53 @@ private func write(
     for source in survey.sources where source.isSpooled {
         FileSystem.removeIfPossible(source.path)
     }
+    return try describe(
+        survey, options, tokenizer: chosen, isText: isText, train: train, validation: validation,
+        in: folder)
+}
 
+/// Returns the number of characters or bytes in the train split, or nil if the validation split has texts of its
+/// own.
+///
+/// - Throws: `Failure` (bad data) if the texts are too short.
+private func trainUnits(
+    _ survey: TextSurvey, _ options: TokenizeOptions, isText: Bool
+) throws(Failure) -> Int? {
+    let units = survey.units
+    guard units >= 4 else {
+        let sources = survey.sources.map(\.name).joined(separator: ", ")
+        throw tooShort(
+            sources, "has \(units) \(isText ? "character" : "byte")\(units == 1 ? "" : "s")")
+    }
+    guard options.validationInputs.isEmpty else { return nil }
+    return Int(Double(units) * (1 - options.validationFraction))
+}
+
+/// Describes the token files in `dataset.json`. Returns the description and the bigram model's loss.
+private func describe(
+    _ survey: TextSurvey, _ options: TokenizeOptions, tokenizer: any Tokenizer, isText: Bool,
+    train: DatasetDescription.Split, validation: DatasetDescription.Split, in folder: String
+) throws(Failure) -> (DatasetDescription, loss: Double?) {
+    var (train, validation) = (train, validation)
     // Opening the files that were written also proves that they can be read.
     let trainTokens = try TokenDataset.open(folder: folder, split: .train)
     let validationTokens = try TokenDataset.open(folder: folder, split: .validation)
     train.fingerprint = try trainTokens.fingerprint
     validation.fingerprint = try validationTokens.fingerprint
+    let hasValidation = !options.validationInputs.isEmpty
     let description = DatasetDescription(
-        tokenizer: .init(chosen), format: TokenFileFormat(vocabularySize: chosen.vocabularySize),
-        sources: survey.sources.map(\.name), bytes: survey.bytes,
-        characters: isText ? survey.scalars : nil, validationFraction: options.validationFraction,
-        separatesDocuments: options.separatesDocuments, separator: options.separator, train: train,
-        validation: validation)
-    try chosen.save(folder: folder)
+        tokenizer: .init(tokenizer),
+        format: TokenFileFormat(vocabularySize: tokenizer.vocabularySize),
+        sources: survey.sources.filter { $0.split == .train }.map(\.name),
+        validationSources: hasValidation
+            ? survey.sources.filter { $0.split == .validation }.map(\.name) : nil,
+        bytes: survey.bytes, characters: isText ? survey.units : nil,
+        validationFraction: hasValidation ? 0 : options.validationFraction,
+        separatesDocuments: options.beginsDocuments && tokenizer.endOfText != nil,
+        separator: options.separator, train: train, validation: validation)
     try AtomicFile.write(description.text, to: "\(folder)/\(DatasetDescription.fileName)")
     let loss = try bigramLoss(
-        train: trainTokens, validation: validationTokens, vocabularySize: chosen.vocabularySize)
+        train: trainTokens, validation: validationTokens, vocabularySize: tokenizer.vocabularySize)
     return (description, loss)
 }
 

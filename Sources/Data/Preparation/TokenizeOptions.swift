@@ -21,13 +21,10 @@ package struct BytePairTraining: Sendable {
     /// The number of tokens: 256 bytes, the merges, and the token that ends documents.
     package var vocabularySize: Int
     package var pattern: SplitPattern
-    /// The number of threads that count words. The result does not depend on it.
-    package var threads: Int
 
-    package init(vocabularySize: Int, pattern: SplitPattern, threads: Int) {
+    package init(vocabularySize: Int, pattern: SplitPattern) {
         self.vocabularySize = vocabularySize
         self.pattern = pattern
-        self.threads = threads
     }
 
     /// The sizes that leave at least one merge.
@@ -38,6 +35,9 @@ package struct BytePairTraining: Sendable {
 package struct TokenizeOptions: Sendable {
     /// The paths of the texts, in order; "-" is standard input.
     package var inputs: [String]
+    /// The paths of the texts of the validation split; if there are none, the last part of `inputs` is for
+    /// validation.
+    package var validationInputs: [String] = []
     /// The data folder to create.
     package var output: String
     package var tokenizer: TokenizerChoice
@@ -49,13 +49,36 @@ package struct TokenizeOptions: Sendable {
     package var separatesDocuments = false
     /// The separator, each occurrence of which becomes an end-of-text token; byte pairs only.
     package var separator: String?
+    /// The key of the text in JSON lines, which every input then has; nil for "text" in inputs whose name
+    /// says that they have JSON lines.
+    package var field: String?
+    /// Whether the line endings CR LF and CR become LF, as in Python's text mode.
+    package var hasUniversalNewlines = false
+    /// The number of threads. The result does not depend on it.
+    package var threads = 1
+    /// Whether to continue an interrupted tokenization.
+    package var resumes = false
+    /// Returns whether the work must stop. It is asked after each block of text.
+    package var stopRequested: @Sendable () -> Bool = { false }
     /// The number of bytes to read at a time.
     package var chunkBytes = 1 << 20
+    /// The number of seconds after which the state of the work is saved again.
+    package var secondsBetweenSaves = 10.0
 
     package init(inputs: [String], output: String, tokenizer: TokenizerChoice) {
         self.inputs = inputs
         self.output = output
         self.tokenizer = tokenizer
+    }
+
+    /// The paths of all texts, those of the validation split last.
+    var allInputs: [String] { inputs + validationInputs }
+
+    /// The path of the data folder, without slashes at its end.
+    package var target: String {
+        var target = output
+        while target.hasSuffix("/") { target.removeLast() }
+        return target
     }
 
     /// Checks the options without reading any file.
@@ -66,7 +89,7 @@ package struct TokenizeOptions: Sendable {
             !inputs.isEmpty,
             or: .missing("<text>", remedy: "name a file, or - for standard input"))
         try require(
-            inputs.count { $0 == "-" } <= 1,
+            allInputs.count { $0 == "-" } <= 1,
             or: .option(
                 "<text>", "names standard input more than once, but it can be read only once",
                 remedy: "name - only once"))
@@ -80,6 +103,10 @@ package struct TokenizeOptions: Sendable {
             or: .option(
                 "--validation-fraction", validationFraction, "must be between 0 and 1",
                 remedy: "try 0.1"))
+        try requireOption("--threads", threads, in: 1...1024, remedy: "leave it out")
+        try require(
+            field?.isEmpty != true,
+            or: .option("--field", "\"\"", "is empty", remedy: "give the key of the text"))
         try require(
             separator?.isEmpty != true,
             or: .option(
@@ -89,7 +116,6 @@ package struct TokenizeOptions: Sendable {
             try requireOption(
                 "--train-bpe", training.vocabularySize, in: BytePairTraining.sizes,
                 remedy: "try 8192")
-            try requireOption("--threads", training.threads, in: 1...1024, remedy: "leave it out")
         }
         if let shardTokens {
             try requireOption(
@@ -100,12 +126,22 @@ package struct TokenizeOptions: Sendable {
 }
 
 extension TokenizeOptions {
-    /// Returns the size of all inputs in bytes, or nil if the size of one is unknown.
+    /// Throws if the work must stop.
+    ///
+    /// - Throws: `Failure` (requeue).
+    func checkStop() throws(Failure) {
+        guard stopRequested() else { return }
+        throw .about(
+            .requeue, output, "is not complete, because a signal stopped the tokenization",
+            remedy: "run the command again")
+    }
+
+    /// Returns the size of all inputs' files in bytes, or nil if the size of one is unknown.
     ///
     /// - Throws: `Failure` (missing input, input/output) if an input cannot be read.
     func totalSize() throws(Failure) -> Int? {
         var total: Int? = 0
-        for input in inputs {
+        for input in allInputs {
             let size = try Descriptor.textSize(input)
             total = if let total, let size { total + size } else { nil }
         }

@@ -30,8 +30,14 @@ package struct BytePairTokenizer: Tokenizer {
         vocabulary.settings.isPlain ? vocabulary.files : []
     }
 
+    private var hasOrdinaryTokens: Bool {
+        vocabulary.settings.addedTokens.contains { !$0.isSpecial }
+    }
+
+    /// An added token can contain such a place.
+    package var canDivideAfterLetters: Bool { !hasOrdinaryTokens }
+
     package func makeEncoder(source: String) -> any TokenEncoder {
-        let hasOrdinaryTokens = vocabulary.settings.addedTokens.contains { !$0.isSpecial }
         guard hasOrdinaryTokens || vocabulary.settings.composes else {
             return BytePairEncoder(vocabulary: vocabulary, source: source)
         }

@@ -12,6 +12,9 @@ package protocol Tokenizer: Sendable {
     var endOfTextName: String? { get }
     /// The maximum number of tokens that a byte of text becomes.
     var mostTokensPerByte: Int { get }
+    /// Whether text can be divided where a letter precedes a character of ASCII that is not one, without
+    /// changing its ids.
+    var canDivideAfterLetters: Bool { get }
     /// The content of `tokenizer.json`, which is all that `loadTokenizer(folder:)` needs.
     var savedForm: String { get }
     /// The SHA-256 of `savedForm` in hexadecimal. Equal fingerprints mean equal ids for all text.
@@ -71,6 +74,7 @@ extension Tokenizer {
     package var endOfTextName: String? { nil }
     package var vocabularyFiles: [HuggingFaceFile] { [] }
     package var mostTokensPerByte: Int { 1 }
+    package var canDivideAfterLetters: Bool { true }
 
     package func encodeWithSpecialTokens(
         _ text: String, source: String

@@ -36,13 +36,15 @@ package struct DatasetDescription: Sendable, Equatable {
     package let format: TokenFileFormat
     /// The texts as the user named them.
     package let sources: [String]
+    /// The texts of the validation split, or nil if it is the end of `sources`.
+    package let validationSources: [String]?
     /// The number of bytes of all texts.
     package let bytes: Int
     /// The number of Unicode scalars of all texts, or nil if they were encoded as bytes.
     package let characters: Int?
-    /// The share of the text, at its end, that became the validation split.
+    /// The share of the text, at its end, that became the validation split; 0 if that has texts of its own.
     package let validationFraction: Double
-    /// Whether an end-of-text token precedes every text.
+    /// Whether an end-of-text token precedes every text, and every document of JSON lines.
     package let separatesDocuments: Bool
     /// The separator that was replaced by end-of-text tokens, or nil if there was none.
     package let separator: String?
@@ -121,6 +123,7 @@ extension DatasetDescription: JSONReadable {
         tokenizer = try json.read("tokenizer")
         format = try json.read("format")
         sources = try json.read("sources")
+        validationSources = try json.read("validation_sources")
         bytes = try json.read("bytes")
         characters = try json.read("characters")
         validationFraction = try json.read("validation_fraction")
@@ -142,6 +145,7 @@ extension DatasetDescription: JSONReadable {
         ]
         json["characters"] = characters.map(JSONValue.integer)
         json["separator"] = separator.map(JSONValue.string)
+        json["validation_sources"] = validationSources.map { .array($0.map(JSONValue.string)) }
         return json.prettyText + "\n"
     }
 }
@@ -183,5 +187,5 @@ extension DatasetDescription.Shard: JSONReadable {
         tokens = try json.read("tokens")
     }
 
-    fileprivate var json: JSONValue { ["name": .string(name), "tokens": .integer(tokens)] }
+    var json: JSONValue { ["name": .string(name), "tokens": .integer(tokens)] }
 }

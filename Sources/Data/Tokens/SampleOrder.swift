@@ -6,14 +6,9 @@ import Support
 ///
 /// A sample consists of `contextLength` inputs and of their targets, which are shifted by one. An
 /// epoch divides the tokens into `windowsPerEpoch` adjacent windows and visits each once, in the
-/// order of a keyed permutation (a Feistel network with cycle walking: Luby & Rackoff 1988; Black &
-/// Rogaway 2002). A new random phase shifts the windows in each epoch. The order does not depend on
-/// the layout, and its memory is constant.
+/// order of a keyed permutation. A new random phase shifts the windows in each epoch. The order does not
+/// depend on the layout, and its memory is constant.
 package struct SampleOrder: Sendable {
-    /// The number of rounds of the Feistel network. Four suffice for large domains; tiny domains
-    /// mix better in eight.
-    private static let rounds = 8
-
     package let contextLength: Int
     /// The number of windows that an epoch visits (W).
     package let windowsPerEpoch: Int
@@ -21,8 +16,7 @@ package struct SampleOrder: Sendable {
     let phaseCount: Int
 
     private let random: CounterRandom
-    /// The number of bits in each half of the numbers that the network permutes.
-    private let halfBits: UInt32
+    private let permutation: KeyedPermutation
 
     /// Creates the order for N = `tokenCount` tokens and T = `contextLength`, with
     /// W = max(1, (N - T) / T).
@@ -35,8 +29,7 @@ package struct SampleOrder: Sendable {
         windowsPerEpoch = max(1, (tokenCount - contextLength) / contextLength)
         phaseCount = min(contextLength, tokenCount - windowsPerEpoch * contextLength)
         random = CounterRandom(seed: seed, stream: .sampleOrder)
-        let bits = UInt32(UInt64.bitWidth - UInt64(windowsPerEpoch - 1).leadingZeroBitCount)
-        halfBits = max(1, (bits + 1) / 2)
+        permutation = KeyedPermutation(count: windowsPerEpoch, random: random)
     }
 
     /// Returns the position of a sample's first input. Samples are numbered from 0 over the entire
@@ -59,22 +52,7 @@ package struct SampleOrder: Sendable {
 
     /// Returns the window that an epoch visits at an index: a permutation of `0..<windowsPerEpoch`.
     func window(at index: Int, ofEpoch epoch: Int) -> Int {
-        // The network permutes the next power of four. Walking its cycle until the value is again
-        // below W permutes 0..<W, in less than four steps on average.
-        var value = UInt64(index)
-        repeat { value = permuted(value, epoch: UInt64(epoch)) } while value >= windowsPerEpoch
-        return Int(value)
-    }
-
-    private func permuted(_ value: UInt64, epoch: UInt64) -> UInt64 {
-        let mask: UInt64 = (1 << UInt64(halfBits)) - 1
-        var left = value >> UInt64(halfBits)
-        var right = value & mask
-        for round in 0..<Self.rounds {
-            let word = random.bits(epoch, UInt64(round) << 32 | right)
-            (left, right) = (right, left ^ (word & mask))
-        }
-        return left << UInt64(halfBits) | right
+        permutation.place(of: index, round: epoch)
     }
 }
 

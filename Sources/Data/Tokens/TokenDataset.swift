@@ -20,6 +20,8 @@ package struct TokenDataset: Sendable {
     private let starts: [Int]
     /// The bound of the tokens, which models use as indices.
     private var vocabularySize = Int.max
+    /// The token that begins documents, at which attention and positions start again; nil if they do not.
+    package private(set) var documentToken: Int32?
 
     /// The remedy for missing files.
     package static let missingRemedy = "make it with lockstep tokenize"
@@ -33,14 +35,16 @@ package struct TokenDataset: Sendable {
                 .missingInput, "the list of token files", "is empty", remedy: "name at least one")
         }
         var shards: [TokenFile] = []
-        var starts = [0]
-        for path in files {
-            let shard = try TokenFile(path)
-            shards.append(shard)
-            starts.append((starts.last ?? 0) + shard.count)
-        }
+        for path in files { shards.append(try TokenFile(path)) }
+        self.init(shards: shards)
+    }
+
+    /// Joins the tokens of data sets.
+    package init(joining datasets: [TokenDataset]) { self.init(shards: datasets.flatMap(\.shards)) }
+
+    private init(shards: [TokenFile]) {
         self.shards = shards
-        self.starts = starts
+        starts = shards.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
         tokenCount = starts.last ?? 0
     }
 
@@ -50,6 +54,13 @@ package struct TokenDataset: Sendable {
         var bounded = self
         bounded.vocabularySize = vocabularySize
         return bounded
+    }
+
+    /// Returns the same tokens, of which one begins documents that do not see each other.
+    package func divided(at documentToken: Int32?) -> TokenDataset {
+        var divided = self
+        divided.documentToken = documentToken
+        return divided
     }
 
     /// Opens a split of a data folder: `train.bin` or `train_*.bin`; `validation.bin`, `val.bin`,
@@ -112,6 +123,13 @@ package struct TokenDataset: Sendable {
         guard vocabularySize <= Int(Int32.max) else { return }
         let largest = largestToken(tokens, count: count)
         guard largest >= vocabularySize else { return }
+        guard isScanned else {
+            throw .badData(
+                shard.path,
+                "has the token \(largest) near position \(first), outside the vocabulary of "
+                    + "\(vocabularySize)",
+                remedy: "use its own tokenizer, or \(tokenizeAgain)")
+        }
         throw .badData(
             shard.path,
             "was overwritten while it was in use and now has the token \(largest) near position "
@@ -119,11 +137,22 @@ package struct TokenDataset: Sendable {
             remedy: "\(tokenizeAgain) and restart")
     }
 
-    /// Checks that every token is in a vocabulary.
+    /// The most tokens that `validate` reads.
+    private static let mostScanned = 1 << 28
+
+    /// Whether `validate` checks every token.
+    private var isScanned: Bool { tokenCount <= Self.mostScanned }
+
+    /// Checks that the tokens are in a vocabulary: every token, or a sample if there are more than 2^28,
+    /// so that large data open in constant time. `bounded` checks the others when they are read.
     ///
     /// - Throws: `Failure` (bad data) that names the first token that is not, its position and its
     ///   file.
     package func validate(vocabularySize: Int) throws(Failure) {
+        guard isScanned else {
+            let bounded = bounded(by: vocabularySize)
+            return try bounded.forEachSampleBlock { (_) in }
+        }
         for shard in shards {
             guard let (position, token) = try shard.firstToken(outside: vocabularySize) else {
                 continue
@@ -145,21 +174,28 @@ package struct TokenDataset: Sendable {
     /// - Throws: `Failure` (input/output) if a file can no longer be read.
     package var fingerprint: String {
         get throws(Failure) {
-            let block = 4096
             var hash = SHA256()
             hash.update("tokens \(tokenCount)\n")
-            let isWhole = tokenCount <= 1 << 20
-            let blocks = isWhole ? (tokenCount + block - 1) / block : 256
-            // The product of an index and the last start is split to avoid overflow.
-            let (quotient, remainder) = (tokenCount - block).quotientAndRemainder(dividingBy: 255)
-            let ids = Buffer<Int32>(count: block)
-            for index in 0..<blocks {
-                let first = isWhole ? index * block : index * quotient + index * remainder / 255
-                let count = min(block, tokenCount - first)
-                try copy(from: first, count: count, into: ids.base)
-                hash.update(UnsafeRawBufferPointer(start: ids.base, count: count * 4))
-            }
+            try forEachSampleBlock { ids in hash.update(UnsafeRawBufferPointer(ids)) }
             return hash.finish()
+        }
+    }
+
+    /// Calls a function with each block of the fingerprint's sample.
+    private func forEachSampleBlock(
+        _ body: (UnsafeBufferPointer<Int32>) -> Void
+    ) throws(Failure) {
+        let block = 4096
+        let isWhole = tokenCount <= 1 << 20
+        let blocks = isWhole ? (tokenCount + block - 1) / block : 256
+        // The product of an index and the last start is split to avoid overflow.
+        let (quotient, remainder) = (tokenCount - block).quotientAndRemainder(dividingBy: 255)
+        let ids = Buffer<Int32>(count: block)
+        for index in 0..<blocks {
+            let first = isWhole ? index * block : index * quotient + index * remainder / 255
+            let count = min(block, tokenCount - first)
+            try copy(from: first, count: count, into: ids.base)
+            body(UnsafeBufferPointer(start: ids.base, count: count))
         }
     }
 }

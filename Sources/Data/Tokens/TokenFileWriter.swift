@@ -19,6 +19,19 @@ package struct TokenFileWriter: ~Copyable {
         self.file = file
     }
 
+    /// Continues a file after its first `count` tokens, and discards what follows them.
+    ///
+    /// - Throws: `Failure` (input/output) if the file has fewer.
+    init(continuing path: String, vocabularySize: Int, count: Int) throws(Failure) {
+        format = TokenFileFormat(vocabularySize: vocabularySize)
+        file = try OutputFile(
+            continuing: path, after: format.headerBytes + count * format.bytesPerToken)
+        self.count = count
+    }
+
+    /// Brings the ids so far to the disk.
+    mutating func synchronize() throws(Failure) { try file.synchronize() }
+
     /// Appends ids.
     package mutating func append(_ ids: ArraySlice<UInt32>) throws(Failure) {
         guard !ids.isEmpty else { return }

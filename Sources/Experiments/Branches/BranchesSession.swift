@@ -137,7 +137,7 @@ package struct BranchesSession {
     ///
     /// - Throws: `Failure` (usage) that names the largest batch.
     private func requireSequences(_ design: BranchDesign, _ data: TrainingData) throws(Failure) {
-        let available = data.order.windowsPerEpoch
+        let available = data.order.samplesWithoutRepeat
         guard let largest = design.batches.last, largest > available else { return }
         throw .option(
             "--batches", options.batchText,
@@ -193,7 +193,7 @@ package struct BranchesSession {
                 "the branches of batch \(largest) have only \(Format.counted(steps, "step")), in "
                     + "which the optimizer hardly adapts to the batch; give more --tokens")
         }
-        let available = input.data.order.windowsPerEpoch
+        let available = input.data.order.samplesWithoutRepeat
         if design.repeats > 1, design.sequences * design.repeats > available {
             job.warn(
                 "the repeats of a branch take more tokens than the training data have, "

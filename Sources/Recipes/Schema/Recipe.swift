@@ -4,6 +4,7 @@ import Support
 package struct Recipe: Sendable, Equatable {
     package var model = GPTConfiguration()
     package var training = TrainingConfiguration()
+    package var data = DataConfiguration()
     package var optimizer = OptimizerConfiguration(name: .adamw)
     package var schedule = ScheduleConfiguration()
     package var scaling = ScalingConfiguration()
@@ -111,6 +112,7 @@ package struct Recipe: Sendable, Equatable {
     package func validate() throws(Failure) {
         try model.validate()
         try training.validate()
+        try data.validate()
         try optimizer.validate()
         try scaling.validate()
         try reduction.validate()

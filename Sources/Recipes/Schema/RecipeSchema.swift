@@ -9,7 +9,7 @@ extension Recipe {
 
     /// All keys of a recipe, in the order in which they are written.
     static let fields: [RecipeField] =
-        modelFields + trainingFields + optimizerFields + scheduleFields + scalingFields
+        modelFields + trainingFields + dataFields + optimizerFields + scheduleFields + scalingFields
         + reductionFields + evaluationFields + checkpointFields + telemetryFields
 
     private static let modelFields: [RecipeField] = [
@@ -85,6 +85,16 @@ extension Recipe {
         .init(
             "training.max_skipped_steps", \.training.maximumSkippedSteps,
             "Steps in a row without a finite loss and gradient after which the run stops."),
+    ]
+
+    private static let dataFields: [RecipeField] = [
+        .init(
+            "data.mixture", \.data.mixtureList,
+            "Folders whose training tokens are mixed by weight, instead of those of --data: { path, weight }."
+        ),
+        .init(
+            "data.reset_at_documents", \.data.resetsAtDocuments,
+            "Whether attention and positions start again at each end-of-text token."),
     ]
 
     private static let optimizerFields: [RecipeField] = [
@@ -270,7 +280,62 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
     private static func part(
         _ entries: [String: RecipeValue], key: String
     ) throws(Failure) -> ScheduleConfiguration.PartConfiguration {
-        let keys = ["name", "steps", "start_factor", "end_factor"]
+        let table = try RecipeTable(
+            entries, key: key, keys: ["name", "steps", "start_factor", "end_factor"])
+        guard let name: ScheduleConfiguration.PartConfiguration.Name = try table.value("name")
+        else {
+            throw .about(
+                .configuration, key, "has no name",
+                remedy: "add name = \"constant\", \"linear\" or \"cosine\"")
+        }
+        return .init(
+            name: name, steps: try table.value("steps"),
+            startFactor: try table.value("start_factor"), endFactor: try table.value("end_factor"))
+    }
+}
+
+/// The parts of a mixture, which a recipe omits if there are none.
+struct MixtureList: RecipeConvertible {
+    var parts: [DataConfiguration.MixturePart]
+
+    static let expectation = "a list of tables { path, weight }"
+    static let remedy = "write [[data.mixture]] for each table"
+
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> MixtureList? {
+        guard case .list(let values) = value else { return nil }
+        var parts: [DataConfiguration.MixturePart] = []
+        for (index, value) in values.enumerated() {
+            guard case .table(let entries) = value else { return nil }
+            let key = "\(key) \(index + 1)"
+            let table = try RecipeTable(entries, key: key, keys: ["path", "weight"])
+            guard let path: String = try table.value("path") else {
+                throw .about(.configuration, key, "has no path", remedy: "name a data folder")
+            }
+            parts.append(.init(path: path, weight: try table.value("weight") ?? 1))
+        }
+        return MixtureList(parts: parts)
+    }
+
+    var recipeValue: RecipeValue? {
+        guard !parts.isEmpty else { return nil }
+        return .list(parts.map { .table(["path": .text($0.path), "weight": .real($0.weight)]) })
+    }
+}
+
+extension DataConfiguration {
+    var mixtureList: MixtureList {
+        get { MixtureList(parts: mixture) }
+        set { mixture = newValue.parts }
+    }
+}
+
+/// One of a list of tables.
+private struct RecipeTable {
+    private let entries: [String: RecipeValue]
+    private let key: String
+
+    /// - Throws: `Failure` (configuration) that names an entry that is not among `keys`.
+    init(_ entries: [String: RecipeValue], key: String, keys: [String]) throws(Failure) {
         for name in entries.keys.sorted() where !keys.contains(name) {
             throw .about(
                 .configuration, key, "has the unknown key \"\(name)\"",
@@ -278,17 +343,15 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
                     for: name, among: keys, otherwise: "use one of \(keys.joined(separator: ", "))")
             )
         }
-        func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
-            guard let value = entries[name] else { return nil }
-            return try Value.converted(value, key: "\(key) \(name)")
-        }
-        guard let name: ScheduleConfiguration.PartConfiguration.Name = try value("name") else {
-            throw .about(
-                .configuration, key, "has no name",
-                remedy: "add name = \"constant\", \"linear\" or \"cosine\"")
-        }
-        return .init(
-            name: name, steps: try value("steps"), startFactor: try value("start_factor"),
-            endFactor: try value("end_factor"))
+        self.entries = entries
+        self.key = key
+    }
+
+    /// Returns the value of an entry, or nil if it is unset.
+    ///
+    /// - Throws: `Failure` (configuration) if the value is of another kind.
+    func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
+        guard let value = entries[name] else { return nil }
+        return try Value.converted(value, key: "\(key) \(name)")
     }
 }

@@ -8,6 +8,13 @@ package enum AtomicFolder {
     /// The name of the temporary folder inside an empty folder that is filled in place.
     package static let innerPartialName = "new" + partialSuffix
 
+    /// Returns the temporary folder in which `create` fills a folder.
+    package static func partial(of path: String) -> String {
+        let inner = "\(path)/\(innerPartialName)"
+        return FileSystem.isEmptyFolder(path) || FileSystem.exists(inner)
+            ? inner : path + partialSuffix
+    }
+
     /// Creates a folder under a temporary name, fills it and renames it.
     ///
     /// An empty folder that exists may be a mount point or the target of a link, which cannot be
@@ -17,19 +24,24 @@ package enum AtomicFolder {
     /// - Parameters:
     ///   - path: a path that does not exist, or an empty folder; missing parent folders are created.
     ///   - marker: the file or folder whose presence marks the folder as complete.
+    ///   - resumes: whether the temporary folder of an earlier call exists and is filled further.
+    ///   - keepsPartial: whether the temporary folder stays after an error; read after the error.
     ///   - fill: a closure that gets the temporary folder's path. It must flush every file that it
     ///     writes to disk, as `OutputFile.finish()` does.
-    /// - Throws: `.inputOutput`, or the error of `fill`; nothing is left behind.
+    /// - Throws: `.inputOutput`, or the error of `fill`; otherwise nothing is left behind.
     package static func create<Value>(
-        at path: String, marker: String? = nil, _ fill: (_ partial: String) throws(Failure) -> Value
+        at path: String, marker: String? = nil, resumes: Bool = false,
+        keepsPartial: @autoclosure () -> Bool = false,
+        _ fill: (_ partial: String) throws(Failure) -> Value
     ) throws(Failure) -> Value {
-        if FileSystem.isEmptyFolder(path) {
-            return try fillInPlace(path, marker: marker, fill)
+        let partial = partial(of: path)
+        if partial != path + partialSuffix {
+            return try fillInPlace(
+                path, marker: marker, resumes: resumes, keepsPartial: keepsPartial(), fill)
         }
-        let partial = path + partialSuffix
         let parents = try FileSystem.makeFolders(FileSystem.parent(of: path))
         do throws(Failure) {
-            try FileSystem.makeNewFolder(partial)
+            if !resumes { try FileSystem.makeNewFolder(partial) }
         } catch {
             for parent in parents.reversed() { FileSystem.removeFolderIfEmpty(parent) }
             throw error
@@ -40,6 +52,7 @@ package enum AtomicFolder {
             try FileSystem.rename(partial, to: path)
             return value
         } catch {
+            if keepsPartial() { throw error }
             // The first error is the one to report.
             try? FileSystem.removeFlatFolder(partial)
             for parent in parents.reversed() { FileSystem.removeFolderIfEmpty(parent) }
@@ -48,10 +61,11 @@ package enum AtomicFolder {
     }
 
     private static func fillInPlace<Value>(
-        _ path: String, marker: String?, _ fill: (_ partial: String) throws(Failure) -> Value
+        _ path: String, marker: String?, resumes: Bool, keepsPartial: @autoclosure () -> Bool,
+        _ fill: (_ partial: String) throws(Failure) -> Value
     ) throws(Failure) -> Value {
         let partial = "\(path)/\(innerPartialName)"
-        try FileSystem.makeNewFolder(partial)
+        if !resumes { try FileSystem.makeNewFolder(partial) }
         var moved: [String] = []
         do throws(Failure) {
             let value = try fill(partial)
@@ -63,6 +77,7 @@ package enum AtomicFolder {
             try FileSystem.removeFlatFolder(partial)
             return value
         } catch {
+            if keepsPartial() { throw error }
             for name in moved.reversed() { unlink("\(path)/\(name)") }
             try? FileSystem.removeFlatFolder(partial)
             throw error

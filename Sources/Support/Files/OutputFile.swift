@@ -14,6 +14,21 @@ package struct OutputFile: ~Copyable {
         descriptor = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC, named: name)
     }
 
+    /// Continues a file after its first bytes, and discards what follows them.
+    ///
+    /// - Throws: `.inputOutput`, also if the file is shorter.
+    package init(continuing path: String, after size: Int) throws(Failure) {
+        let descriptor = try Descriptor(opening: path, O_WRONLY | O_NOFOLLOW)
+        guard try descriptor.size() >= size else {
+            throw .file(
+                .inputOutput, path, "is shorter than the \(size) bytes that were written",
+                remedy: "check the disk or the network file system")
+        }
+        guard descriptor.truncate(to: size), lseek(descriptor.number, size, SEEK_SET) == size
+        else { throw .systemCall("written", path) }
+        self.descriptor = descriptor
+    }
+
     /// Appends bytes.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         if buffer.count + bytes.count > Self.bufferBytes { try flush() }
@@ -37,6 +52,12 @@ package struct OutputFile: ~Copyable {
     package mutating func overwriteStart(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         try flush()
         try descriptor.overwrite(at: 0, bytes)
+    }
+
+    /// Brings what was written to the disk.
+    package mutating func synchronize() throws(Failure) {
+        try flush()
+        try descriptor.synchronize()
     }
 
     /// Brings the file to the disk and closes it.

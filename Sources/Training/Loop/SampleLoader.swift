@@ -16,6 +16,8 @@ package struct SampleLoader {
     private let window: Buffer<Int32>
     private let inputs: Buffer<Int32>  // (B, T)
     private let targets: Buffer<Int32>  // (B, T)
+    /// The positions within documents (B, T); nil if documents see each other.
+    private let positions: Buffer<Int32>?
 
     /// Creates a loader, and allocates memory for micro-batches (B, T).
     package init(dataset: TokenDataset, contextLength: Int, microBatch: Int) {
@@ -25,19 +27,25 @@ package struct SampleLoader {
         window = Buffer(count: contextLength + 1)
         inputs = Buffer(count: microBatch * contextLength)
         targets = Buffer(count: microBatch * contextLength)
+        positions = dataset.documentToken.map { _ in Buffer(count: microBatch * contextLength) }
     }
 
     /// The size of the loader's memory in bytes.
-    var bytes: Int { window.bytes.count + inputs.bytes.count + targets.bytes.count }
+    var bytes: Int {
+        window.bytes.count + inputs.bytes.count + targets.bytes.count
+            + (positions?.bytes.count ?? 0)
+    }
 
     /// Returns the micro-batch whose first sequence is number `firstSample` in the run's order. It
     /// is valid until the next one is loaded.
-    package func load(firstSample: Int, order: SampleOrder, firstSequence: Int) -> TokenBatch {
+    package func load(firstSample: Int, order: MixtureOrder, firstSequence: Int) -> TokenBatch {
         for row in 0..<microBatch {
             place(
                 offset: order.offset(ofSample: firstSample + row), length: contextLength, row: row)
         }
-        return TokenBatch(inputs: inputs.base, targets: targets.base, firstSequence: firstSequence)
+        return TokenBatch(
+            inputs: inputs.base, targets: targets.base, positions: positions?.base,
+            firstSequence: firstSequence)
     }
 
     /// Returns a micro-batch of validation windows; rows without a window have no targets.
@@ -47,7 +55,8 @@ package struct SampleLoader {
             let (offset, length) = windows.next().map { all.window($0) } ?? (0, 0)
             place(offset: offset, length: length, row: row)
         }
-        return TokenBatch(inputs: inputs.base, targets: targets.base)
+        return TokenBatch(
+            inputs: inputs.base, targets: targets.base, positions: positions?.base)
     }
 
     /// Copies `length` inputs and their targets into a row; the rest of the row has no targets.
@@ -64,6 +73,13 @@ package struct SampleLoader {
         for t in length..<contextLength {
             input[t] = 0
             target[t] = ignoredTarget
+        }
+        guard let positions, let documentToken = dataset.documentToken else { return }
+        let position = positions.base + row * contextLength
+        var start = 0
+        for t in 0..<contextLength {
+            if input[t] == documentToken { start = t }
+            position[t] = Int32(t - start)
         }
     }
 }

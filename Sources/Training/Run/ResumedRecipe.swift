@@ -50,7 +50,7 @@ struct ResumedRecipe {
     /// - Throws: `Failure` (configuration) if a key that cannot change midway differs; it names the
     ///   first such key.
     func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
-        let wanted: Recipe
+        var wanted: Recipe
         if let path {
             // A recipe for a trained model may lack its shape.
             let model = try run.readInitialModel() == nil ? nil : original.model
@@ -61,6 +61,7 @@ struct ResumedRecipe {
             wanted = try Recipe(
                 toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
         }
+        wanted.makePathsAbsolute()
         if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
             let key = "\(path ?? "--set"): \(difference.key)"
             var rescheduled = wanted.withoutFreeKeys
@@ -100,6 +101,8 @@ extension Recipe {
         recipe.training.steps = defaults.training.steps
         recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
         recipe.training.recompute = defaults.training.recompute
+        // The data may have moved; a fingerprint tells whether they have changed.
+        for index in data.mixture.indices { recipe.data.mixture[index].path = "" }
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
         recipe.telemetry = defaults.telemetry
@@ -107,6 +110,13 @@ extension Recipe {
         recipe.reduction.balance = defaults.reduction.balance
         recipe.optimizer.sharded = defaults.optimizer.sharded
         return recipe
+    }
+
+    /// Makes the paths of data folders independent of the working directory.
+    mutating func makePathsAbsolute() {
+        for index in data.mixture.indices {
+            data.mixture[index].path = FileSystem.absolute(data.mixture[index].path)
+        }
     }
 
     /// Returns the recipe with its unset keys filled from `original`, the recipe of a run, where

@@ -11,14 +11,14 @@ package struct TrainingData: Sendable {
     package let validation: TokenDataset
     /// The data's tokenizer; nil if the folder does not describe one.
     package let tokenizer: (any Tokenizer)?
-    package let order: SampleOrder
+    package let order: MixtureOrder
     package let validationWindows: ValidationWindows
 
     /// The failure of a command that needs data but was given none.
     package static let notGiven = Failure.missing(
         "--data", remedy: "give it the folder that `lockstep tokenize` wrote")
 
-    /// Opens a data folder for a model, and sets the size of the model's vocabulary if it is unset.
+    /// Opens a data folder and those of the recipe's mixture for a model, and sets the size of the model's vocabulary if it is unset.
     ///
     /// - Parameters:
     ///   - isRemembered: whether the path was read from a run or a sweep instead of the command
@@ -41,20 +41,60 @@ package struct TrainingData: Sendable {
                 TokenDataset.missingRemedy
             }
         let folder = try DataFolder(path, remedy: remedy)
+        let parts = try Self.mixture(recipe.data, remedy: remedy)
         validationFingerprint = folder.validationFingerprint
-        fingerprint =
-            "\(folder.trainFingerprint)\(Self.fingerprintSeparator)\(validationFingerprint)"
+        let trainFingerprint =
+            parts.isEmpty
+            ? folder.trainFingerprint
+            : SHA256.hash(parts.map(\.trainFingerprint).joined(separator: "\n"))
+        fingerprint = "\(trainFingerprint)\(Self.fingerprintSeparator)\(validationFingerprint)"
         tokenizer = folder.tokenizer
         recipe.model.vocabularySize = try Self.vocabularySize(
             recipe.model.vocabularySize, tokenizer: tokenizer, path: path)
         try folder.validate(vocabularySize: recipe.model.vocabularySize)
-        training = folder.train.bounded(by: recipe.model.vocabularySize)
+        let documentToken = try Self.documentToken(recipe.data, of: folder)
+        for part in parts { try part.requireSameTokens(as: folder, recipe.model.vocabularySize) }
+        training = (parts.isEmpty ? folder.train : TokenDataset(joining: parts.map(\.train)))
+            .bounded(by: recipe.model.vocabularySize).divided(at: documentToken)
         validation = folder.validation.bounded(by: recipe.model.vocabularySize)
-        order = try SampleOrder(
-            seed: recipe.training.seed, tokenCount: training.tokenCount,
-            contextLength: recipe.model.contextLength)
+            .divided(at: documentToken)
+        let (seed, contextLength) = (recipe.training.seed, recipe.model.contextLength)
+        order =
+            parts.isEmpty
+            ? try MixtureOrder(
+                seed: seed, tokenCount: training.tokenCount, contextLength: contextLength)
+            : try MixtureOrder(
+                seed: seed, tokenCounts: parts.map(\.train.tokenCount),
+                weights: recipe.data.mixture.map(\.weight), contextLength: contextLength)
         validationWindows = try ValidationWindows(
             tokenCount: validation.tokenCount, contextLength: recipe.model.contextLength)
+    }
+
+    /// Returns the token at which attention and positions start again, or nil if they do not.
+    ///
+    /// - Throws: `Failure` (configuration) if the tokenizer has no such token.
+    private static func documentToken(
+        _ data: DataConfiguration, of folder: DataFolder
+    ) throws(Failure) -> Int32? {
+        guard data.resetsAtDocuments else { return nil }
+        guard let token = folder.tokenizer?.endOfText else {
+            throw .key(
+                "[data] reset_at_documents", true,
+                "needs an end-of-text token, but \(folder.path) "
+                    + (folder.tokenizer == nil
+                        ? "has no tokenizer.json" : "was made with a tokenizer that has none"),
+                remedy: "tokenize the text with byte pairs, or remove the key")
+        }
+        return Int32(token)
+    }
+
+    /// Opens the folders whose training tokens are mixed.
+    private static func mixture(
+        _ data: DataConfiguration, remedy: String
+    ) throws(Failure) -> [DataFolder] {
+        var parts: [DataFolder] = []
+        for part in data.mixture { parts.append(try DataFolder(part.path, remedy: remedy)) }
+        return parts
     }
 
     /// The fingerprints of the training and the validation split, which identify the data.
@@ -99,6 +139,24 @@ package struct TrainingData: Sendable {
                 remedy: "set it to 0 or to \(least)")
         }
         return wanted == 0 ? least : wanted
+    }
+}
+
+extension DataFolder {
+    /// Checks that the training tokens of this folder can be mixed into the data of another.
+    ///
+    /// - Throws: `Failure` (bad data) if the tokenizers differ, or a token is outside the vocabulary.
+    fileprivate func requireSameTokens(
+        as other: DataFolder, _ vocabularySize: Int
+    ) throws(Failure) {
+        if let own = tokenizer, let others = other.tokenizer, own.fingerprint != others.fingerprint
+        {
+            throw .file(
+                .badData, path, "was made with another tokenizer than \(other.path)",
+                remedy: "tokenize the text again with `lockstep tokenize --like "
+                    + "\(shellQuoted(other.path))`")
+        }
+        try validate(vocabularySize: vocabularySize)
     }
 }
 

@@ -1,3 +1,4 @@
+import Data
 import Recipes
 import Support
 
@@ -6,11 +7,13 @@ extension TrainingPlan {
     /// all ranks, and the learning rate.
     ///
     /// - Parameters:
+    ///   - mixture: the tokens and epochs of each folder of a mixture; empty for one folder.
     ///   - validationTargets: the number of targets that an evaluation predicts.
     ///   - decayedTensors: the names of the tensors with weight decay, out of `tensorCount`.
     ///   - start: the model from which the run starts; empty for new parameters.
     package func summary(
         ranks: Int, threads: Int, hosts: Int, runPath: String, trainingTokens: Int,
+        mixture: String = "",
         validationTargets: Int, validationTokens: Int, decayedTensors: [String], tensorCount: Int,
         start: String = "", memory: MemoryPlan
     ) -> String {
@@ -36,10 +39,10 @@ extension TrainingPlan {
             (
                 "step",
                 "\(Format.counted(lanes.globalBatch, "sequence")) over all ranks = \(Format.count(tokensPerStep)) "
-                    + "tokens; \(Format.count(total)) tokens in all, "
-                    + "\(Format.significant(Double(total) / Double(max(1, trainingTokens)), digits: 3)) "
-                    + "epochs of \(Format.count(trainingTokens))"
+                    + "tokens; \(Format.count(total)) tokens in all"
+                    + (mixture.isEmpty ? ", \(epochText(total, of: trainingTokens))" : "")
             ),
+            ("mixture", mixture),
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
@@ -57,6 +60,23 @@ extension TrainingPlan {
             + rows.map { name, text in
                 "  \(name)\(String(repeating: " ", count: width - name.count))  \(text)"
             }).joined(separator: "\n")
+    }
+
+    private func epochText(_ tokens: Int, of available: Int) -> String {
+        "\(Format.significant(Double(tokens) / Double(max(1, available)), digits: 3)) epochs of "
+            + Format.count(available)
+    }
+
+    /// The tokens and epochs of each folder of the mixture; empty if nothing is mixed.
+    func mixtureText(_ order: MixtureOrder) -> String {
+        guard !recipe.data.mixture.isEmpty else { return "" }
+        let samples = order.sampleCounts(
+            ofFirst: recipe.training.steps * lanes.globalBatch)
+        return zip(recipe.data.mixture, zip(order.parts, samples)).map { folder, part in
+            let tokens = part.1 * recipe.model.contextLength
+            return "\(folder.path): \(Format.count(tokens)) tokens, "
+                + epochText(tokens, of: part.0.tokenCount)
+        }.joined(separator: "; ")
     }
 
     /// The number of heads and, for a LLaMA, those that share keys and values and the hidden width.

@@ -113,9 +113,10 @@ package struct TrainingSession {
                     remedy: "name one, such as launch/recipes/quickstart.toml, or add --resume to "
                         + "resume the run in --out")
             }
-            let recipe = try Recipe(
+            var recipe = try Recipe(
                 toml: try readText(recipePath), name: recipePath, overrides: overrides,
                 model: initial?.defaults)
+            recipe.makePathsAbsolute()
             return initial?.settlingVocabulary(of: recipe, dataPath: dataPath) ?? recipe
         }
         return try ResumedRecipe(of: run).recipe(given: recipePath, overrides: overrides)
@@ -161,6 +162,7 @@ package struct TrainingSession {
         let summary = trainer.plan.summary(
             ranks: communicator.size, threads: job.threads, hosts: hosts.count,
             runPath: run.path, trainingTokens: data.training.tokenCount,
+            mixture: trainer.plan.mixtureText(data.order),
             validationTargets: trainer.evaluator.targetCount,
             validationTokens: data.validation.tokenCount,
             decayedTensors: trainer.state.optimizer.decayedTensors.map(\.name),

@@ -1,0 +1,3 @@
+// zlib's decompression of gzip files, for Swift.
+#pragma once
+#include <zlib.h>
