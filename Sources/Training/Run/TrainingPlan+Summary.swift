@@ -17,7 +17,7 @@ extension TrainingPlan {
     ) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
-        let total = tokensPerStep * steps
+        let total = tokens(after: steps)
         let layoutText =
             Format.layout(ranks: ranks, threads: threads)
             + (hosts > 1 ? " on \(hosts) hosts" : "")
@@ -40,6 +40,7 @@ extension TrainingPlan {
                     + "\(Format.significant(Double(total) / Double(max(1, trainingTokens)), digits: 3)) "
                     + "epochs of \(Format.count(trainingTokens))"
             ),
+            ("batches", batchesText),
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
@@ -86,6 +87,22 @@ extension TrainingPlan {
             : "\(factor(inner.rate)), or \(factor(outer.rate)) before the residual stream"
         return "\(model.parametrization.rawValue), \(factor(model.widthRatio)) the base width "
             + "\(baseWidth)\(layers ?? ""): the matrices of blocks learn at the rate \(rates)"
+    }
+
+    /// The stages of the batch that the run reaches, with the factors of the rate; empty with one
+    /// batch.
+    private var batchesText: String {
+        guard stages.count > 1 else { return "" }
+        let reached = stages.filter { $0.firstStep < recipe.training.steps }
+        let texts = reached.map { stage in
+            let batch = stage.lanes.globalBatch
+            return "\(Format.counted(batch, "sequence")) = \(Format.count(batch * sequenceLength)) tokens "
+                + "from step \(Format.count(stage.firstStep + 1)) on, rate x "
+                + Format.significant(stage.rate.factor, digits: 6)
+        }
+        let rest = stages.count - reached.count
+        return (texts + (rest == 0 ? [] : ["\(Format.counted(rest, "change")) after the last step"]))
+            .joined(separator: "; ")
     }
 
     private func laneText(_ ranks: Int) -> String {
