@@ -47,14 +47,17 @@ package struct BatchChangeConfiguration: Sendable, Equatable {
     }
 }
 
-extension [BatchChangeConfiguration]: RecipeConvertible {
+/// The changes of the batch as a recipe's value, which is omitted if there are none.
+struct BatchChangeList: RecipeConvertible {
+    var changes: [BatchChangeConfiguration]
+
     static let expectation = "a list of tables { after_steps, batch } or { after_tokens, batch }"
     static let remedy = "write one such as [{ after_steps = 1000, batch = 64 }]"
     private static let keys = ["after_steps", "after_tokens", "batch"]
 
     static func read(
         _ value: RecipeValue, key: String
-    ) throws(Failure) -> [BatchChangeConfiguration]? {
+    ) throws(Failure) -> BatchChangeList? {
         guard case .list(let values) = value else { return nil }
         var changes: [BatchChangeConfiguration] = []
         for (index, value) in values.enumerated() {
@@ -80,13 +83,13 @@ extension [BatchChangeConfiguration]: RecipeConvertible {
                     batch: batch, afterSteps: try number("after_steps"),
                     afterTokens: try number("after_tokens")))
         }
-        return changes
+        return BatchChangeList(changes: changes)
     }
 
     var recipeValue: RecipeValue? {
-        guard !isEmpty else { return nil }
+        guard !changes.isEmpty else { return nil }
         return .list(
-            map { change in
+            changes.map { change in
                 var entries: [String: RecipeValue] = ["batch": .integer(change.batch)]
                 entries["after_steps"] = change.afterSteps.map { .integer($0) }
                 entries["after_tokens"] = change.afterTokens.map { .integer($0) }
@@ -95,12 +98,19 @@ extension [BatchChangeConfiguration]: RecipeConvertible {
     }
 }
 
+extension TrainingConfiguration {
+    var batchChanges: BatchChangeList {
+        get { BatchChangeList(changes: batchSchedule) }
+        set { batchSchedule = newValue.changes }
+    }
+}
+
 extension Recipe {
     /// Checks that the batch stays the same during the run, as all commands but `train` need.
     ///
     /// - Throws: `Failure` (configuration) if it has a schedule.
     package func requireOneBatch() throws(Failure) {
-        guard let value = training.batchSchedule.recipeValue else { return }
+        guard let value = training.batchChanges.recipeValue else { return }
         throw .key(
             "[training] batch_schedule", value.toml, "is followed only by `lockstep train`",
             remedy: "remove it for this command")

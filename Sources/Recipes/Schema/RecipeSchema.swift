@@ -68,7 +68,7 @@ extension Recipe {
             "training.global_batch", \.training.globalBatch,
             "Sequences in one optimizer step, over all ranks."),
         .init(
-            "training.batch_schedule", \.training.batchSchedule,
+            "training.batch_schedule", \.training.batchChanges,
             "Changes of global_batch: [{ after_steps = 1000, batch = 64 }], or after_tokens; the rate follows."
         ),
         .init(
