@@ -62,7 +62,8 @@ extension CommandLineTests {
             let bench = try Workbench()
             try #require(try train(bench, "training.patience=2").status == 0)
             let again = try resume(bench, ranks: 2)
-            #expect(again.status == 0 && again.output.hasPrefix("stopped early after step 40 of 80"))
+            #expect(
+                again.status == 0 && again.output.hasPrefix("stopped early after step 40 of 80"))
             #expect(try lastStep(bench) == 40)
             let more = try resume(bench, ranks: 2, "training.patience=50")
             try #require(more.status == 0, "\(more.errors)")
@@ -80,7 +81,8 @@ extension CommandLineTests {
             let second = try resume(bench, ranks: 2, "training.steps=80")
             try #require(second.status == 0, "\(second.errors)")
             #expect(
-                second.output.hasPrefix("stopped early after step \(end) of 80"), "\(second.output)")
+                second.output.hasPrefix("stopped early after step \(end) of 80"), "\(second.output)"
+            )
         }
 
         @Test("patience without evaluations or below 1 is refused, and so is a sweep with it")
@@ -88,7 +90,9 @@ extension CommandLineTests {
             let bench = try Workbench()
             expectRefusal(
                 try train(bench, "training.patience=2", "evaluation.every=0"), 78,
-                ["[training] patience = 2: needs evaluations during the run; set [evaluation] every"])
+                [
+                    "[training] patience = 2: needs evaluations during the run; set [evaluation] every"
+                ])
             expectRefusal(
                 try train(bench, "training.patience=0"), 78,
                 ["[training] patience = 0: must be a number of evaluations, 1 or more; use 5"])

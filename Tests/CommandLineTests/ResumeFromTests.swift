@@ -68,7 +68,9 @@ extension CommandLineTests {
         func choices() throws {
             let bench = try Workbench()
             try bench.train()
-            for (copy, options, step) in [("newest", [], 6), ("best", ["--resume-checkpoint", "best"], 6)] {
+            for (copy, options, step) in [
+                ("newest", [], 6), ("best", ["--resume-checkpoint", "best"], 6),
+            ] {
                 let outcome = try bench.lockstep(
                     [
                         "train", "--resume-from", bench.path("run"), "--out", bench.path(copy),
@@ -89,7 +91,10 @@ extension CommandLineTests {
                 (try resume(bench, "--resume-checkpoint", "x"), 64, "is neither a step nor"),
                 (try resume(bench, from: "none"), 66, "none: does not exist"),
                 (try resume(bench, into: "run"), 64, "already holds a run"),
-                (try resume(bench, "--resume"), 64, "--resume-from: cannot be combined with --resume"),
+                (
+                    try resume(bench, "--resume"), 64,
+                    "--resume-from: cannot be combined with --resume"
+                ),
                 (
                     try resume(bench, "--set", "optimizer.learning_rate=0.5"), 78,
                     "cannot change midway"

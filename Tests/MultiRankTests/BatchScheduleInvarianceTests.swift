@@ -105,19 +105,24 @@ extension MultiRankTests {
             try bench.train(start, layout: Layout(2), into: bench.run("run"))
             func resume(_ changes: String) throws -> Outcome {
                 try bench.train(
-                    ["--resume", "--set", "training.steps=8", "--set", "training.batch_schedule=\(changes)"],
+                    [
+                        "--resume", "--set", "training.steps=8", "--set",
+                        "training.batch_schedule=\(changes)",
+                    ],
                     ranks: 2, into: bench.run("run"))
             }
             let moved = try resume("[{ after_steps = 2, batch = 24 }]")
             expectRefusal(
                 moved, 78,
                 [
-                    "would change the batch of steps that the run in", "keep the schedule up to step 4",
+                    "would change the batch of steps that the run in",
+                    "keep the schedule up to step 4",
                 ])
             let appended = try resume(
                 "[{ after_steps = 3, batch = 24 }, { after_steps = 5, batch = 48 }]")
             try #require(appended.status == 0, "\(appended.errors)")
-            #expect(appended.errors.contains("the remaining steps have [training] steps = 8 (was 4)"))
+            #expect(
+                appended.errors.contains("the remaining steps have [training] steps = 8 (was 4)"))
             let steps = try bench.metrics().filter { $0["loss"] != nil }
             #expect(
                 steps.compactMap { $0["global_batch"] as? Int } == [8, 8, 8, 24, 24, 48, 48, 48])

@@ -41,7 +41,9 @@ import Testing
 
     @Test(
         "the rate is that of the schedule, scaled to the batch of the step by the rule",
-        arguments: [("linear", 2.0, 6.0), ("sqrt", 2.0.squareRoot(), 6.0.squareRoot()), ("none", 1, 1)])
+        arguments: [
+            ("linear", 2.0, 6.0), ("sqrt", 2.0.squareRoot(), 6.0.squareRoot()), ("none", 1, 1),
+        ])
     func rates(rule: String, second: Double, third: Double) throws {
         let plan = try TrainingPlan(recipe(toml, set: "scaling.rule=\(rule)"), ranks: 1)
         let plain = try TrainingPlan(
@@ -89,7 +91,8 @@ import Testing
             recipe(
                 toml, set: "training.global_batch=32", "reduction.lanes=8",
                 "training.batch_schedule=[{ after_steps = 4, batch = 64 }]"), ranks: 3)
-        #expect(wide.stages.map(\.lanes.microBatchesPerLane) == [1, 2] && wide.lanes.microBatch == 4)
+        #expect(
+            wide.stages.map(\.lanes.microBatchesPerLane) == [1, 2] && wide.lanes.microBatch == 4)
         #expect(!(try recipe("").toml.contains("batch_schedule")))
     }
 
@@ -104,15 +107,19 @@ import Testing
                 ]
             ),
             (
-                ["training.batch_schedule=[{ after_steps = 3, batch = 24 }]",
-                 "training.global_batch=16", "training.micro_batch=2", "reduction.lanes=8"],
+                [
+                    "training.batch_schedule=[{ after_steps = 3, batch = 24 }]",
+                    "training.global_batch=16", "training.micro_batch=2", "reduction.lanes=8",
+                ],
                 [
                     "batch_schedule 1: batch = 24: cannot be divided into 8 lanes with micro-batches of "
                         + "2; use 16 or 32, or set micro_batch to a divisor of 1"
                 ]
             ),
             (
-                ["training.batch_schedule=[{ after_steps = 3, batch = 16 }, { after_tokens = 64, batch = 24 }]"],
+                [
+                    "training.batch_schedule=[{ after_steps = 3, batch = 16 }, { after_tokens = 64, batch = 24 }]"
+                ],
                 [
                     "batch_schedule 2: batch = 24: begins after 3 steps, but the batch before it begins "
                         + "after 3; order the changes by their steps"
@@ -128,7 +135,9 @@ import Testing
             ),
             (
                 ["training.batch_schedule=[{ after_steps = 0, batch = 16 }]"],
-                ["after_steps = 0: must be from 1 to 1000000000; set global_batch for the batch of the"]
+                [
+                    "after_steps = 0: must be from 1 to 1000000000; set global_batch for the batch of the"
+                ]
             ),
             (
                 ["training.batch_schedule=[{ after_steps = 3, batch = 0 }]"],
@@ -136,7 +145,9 @@ import Testing
             ),
             (
                 ["training.batch_schedule=[{ after_step = 3, batch = 16 }]"],
-                ["batch_schedule 1:: has the unknown key \"after_step\"; did you mean \"after_steps\"?"]
+                [
+                    "batch_schedule 1:: has the unknown key \"after_step\"; did you mean \"after_steps\"?"
+                ]
             ),
             (["training.batch_schedule=[{ after_steps = 3 }]"], ["has no batch; add one"]),
             (["training.batch_schedule=64"], ["batch_schedule = 64: must be a list of tables"]),

@@ -316,7 +316,8 @@ import Testing
 
     @Test("a rule scales both rates of Muon alike")
     func muonsRates() throws {
-        let written = "[optimizer]\nname = \"muon\"\nlearning_rate = 0.02\nadam_learning_rate = 0.005"
+        let written =
+            "[optimizer]\nname = \"muon\"\nlearning_rate = 0.02\nadam_learning_rate = 0.005"
         let plan = try TrainingPlan(
             recipe(
                 written, set: "training.global_batch=48", "scaling.base_batch=12",

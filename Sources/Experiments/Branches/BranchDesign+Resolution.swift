@@ -31,7 +31,8 @@ extension BranchDesign {
         try require(
             recipe.training.batchSchedule.isEmpty,
             or: .file(
-                .configuration, path, "changes its batch, so it has no batch to compare others with",
+                .configuration, path,
+                "changes its batch, so it has no batch to compare others with",
                 remedy: "branch a run without [training] batch_schedule"))
         let trunkBatch = recipe.training.globalBatch
         let plan = try TrainingPlan(recipe, ranks: 1)

@@ -76,7 +76,8 @@ extension BatchStage {
                         .configuration, Format.counted(ranks, "rank"),
                         "are more than the \(Format.counted(common, "lane")) into which all of the batches "
                             + "\(list(training.batches)) can be divided",
-                        remedy: "start at most \(Format.counted(common, "rank")), or use batches that are "
+                        remedy:
+                            "start at most \(Format.counted(common, "rank")), or use batches that are "
                             + "multiples of \(ranks)"))
                 lanes = try LaneConfiguration(globalBatch: common, ranks: ranks).laneCount
             }

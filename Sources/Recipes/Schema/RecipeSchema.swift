@@ -118,8 +118,10 @@ extension Recipe {
             "Fraction of the gradient kept out of the momentum."),
         .init(
             "optimizer.betas", \.optimizer.betas,
-            "Decay rates of Adam's and LAMB's moments, and of Muon's outside the matrices of blocks."),
-        .init("optimizer.epsilon", \.optimizer.epsilon, "Added to the denominator of these moments."),
+            "Decay rates of Adam's and LAMB's moments, and of Muon's outside the matrices of blocks."
+        ),
+        .init(
+            "optimizer.epsilon", \.optimizer.epsilon, "Added to the denominator of these moments."),
         .init(
             "optimizer.weight_decay", \.optimizer.weightDecay,
             "Decoupled for AdamW and Muon (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."

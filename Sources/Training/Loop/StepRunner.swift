@@ -147,9 +147,11 @@ package final class StepRunner {
                 "directions",
                 (state.optimizer.directions?.bytes ?? 0) + (matrixExchange?.bytes ?? 0)),
             .init("activations", model.activationBytes),
-            .init("scratch", model.scratchBytes(parameters: state.parameters) {
-                state.optimizer.directions?.record(on: $0)
-            }),
+            .init(
+                "scratch",
+                model.scratchBytes(parameters: state.parameters) {
+                    state.optimizer.directions?.record(on: $0)
+                }),
             .init("batches", batchBytes),
             .init("checkpoint copy", copyBytes),
             .init("telemetry", telemetryBytes),

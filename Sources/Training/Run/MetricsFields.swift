@@ -68,7 +68,8 @@ package enum MetricsFields {
             .integer($0.tokens)
         },
         .init(
-            "global_batch", .count, "Sequences in the step, over all ranks; only with a batch schedule.",
+            "global_batch", .count,
+            "Sequences in the step, over all ranks; only with a batch schedule.",
             tag: "train/global_batch", isRequired: false
         ) { $0.batch.map { .integer($0) } },
         .init(

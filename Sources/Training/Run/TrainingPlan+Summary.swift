@@ -97,12 +97,14 @@ extension TrainingPlan {
         let reached = stages.filter { $0.firstStep < recipe.training.steps }
         let texts = reached.map { stage in
             let batch = stage.lanes.globalBatch
-            return "\(Format.counted(batch, "sequence")) = \(Format.count(batch * sequenceLength)) tokens "
+            return
+                "\(Format.counted(batch, "sequence")) = \(Format.count(batch * sequenceLength)) tokens "
                 + "from step \(Format.count(stage.firstStep + 1)) on, rate x "
                 + Format.significant(stage.rate.factor, digits: 6)
         }
         let rest = stages.count - reached.count
-        return (texts + (rest == 0 ? [] : ["\(Format.counted(rest, "change")) after the last step"]))
+        return
+            (texts + (rest == 0 ? [] : ["\(Format.counted(rest, "change")) after the last step"]))
             .joined(separator: "; ")
     }
 
@@ -150,7 +152,8 @@ extension TrainingPlan {
         guard recipe.optimizer.name.orthogonalizes else { return "" }
         let matrices = GPTLayout(recipe.model).matrices.reduce(0) { $0 + $1.parts }
         let rest = rate.peakLearningRate * rate.optimizer.adamLearningRateFactor
-        return "\(Format.counted(matrices, "matrix", "matrices")) of blocks move orthogonally; AdamW updates the "
+        return
+            "\(Format.counted(matrices, "matrix", "matrices")) of blocks move orthogonally; AdamW updates the "
             + "other tensors at peak \(Format.significant(rest, digits: 6))"
     }
 
