@@ -113,7 +113,7 @@ import Testing
                 ],
                 [
                     "batch_schedule 1: batch = 24: cannot be divided into 8 lanes with micro-batches of "
-                        + "2; use 16 or 32, or set micro_batch to a divisor of 1"
+                        + "2; use 16 or 32, or set micro_batch to 1"
                 ]
             ),
             (

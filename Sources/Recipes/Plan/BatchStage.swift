@@ -48,7 +48,7 @@ extension BatchStage {
                         + "after \(Format.count(before.firstStep))",
                     remedy: "order the changes by their steps")
             }
-            try check(change.batch, first.lanes, key, all: training.batches)
+            try check(change.batch, first.lanes, key)
             stages.append(
                 BatchStage(
                     firstStep: step, firstSample: before.samples(after: step),
@@ -89,24 +89,22 @@ extension BatchStage {
 
     /// Checks that a later batch can be divided into the run's lanes and micro-batches.
     private static func check(
-        _ batch: Int, _ lanes: LaneConfiguration, _ key: String, all batches: [Int]
+        _ batch: Int, _ lanes: LaneConfiguration, _ key: String
     ) throws(Failure) {
         let unit = lanes.laneCount * lanes.microBatch
         guard batch % unit != 0 else { return }
         let below = batch / unit * unit
         let near = (below > 0 ? "\(below) or " : "") + "\(below + unit)"
-        let common = batches.reduce(0, greatestCommonDivisor)
-        let remedy: String
-        if batch % lanes.laneCount != 0 {
-            remedy = "use \(near), or set [reduction] lanes to a divisor of \(common)"
-        } else {
-            remedy =
-                "use \(near), or set micro_batch to a divisor of \(common / lanes.laneCount)"
-        }
+        let common = greatestCommonDivisor(lanes.globalBatch, batch)
+        let (setting, dividend) =
+            batch % lanes.laneCount == 0
+            ? ("micro_batch", common / lanes.laneCount) : ("[reduction] lanes", common)
         throw .key(
             "\(key) batch", batch,
             "cannot be divided into \(Format.counted(lanes.laneCount, "lane")) with micro-batches of "
-                + "\(lanes.microBatch)", remedy: remedy)
+                + "\(lanes.microBatch)",
+            remedy: "use \(near), or set \(setting) to "
+                + (dividend == 1 ? "1" : "a divisor of \(dividend)"))
     }
 
     /// Returns the number of steps before a change after this stage.

@@ -96,7 +96,7 @@ package struct Job: Sendable {
         _ recipe: Recipe, dataPath: String, isRemembered: Bool = false,
         followsBatchSchedule: Bool = false
     ) throws(Failure) -> TrainingInput {
-        var input = try communicator.agree { () throws(Failure) in
+        let input = try communicator.agree { () throws(Failure) in
             var recipe = recipe
             if !followsBatchSchedule { try recipe.requireOneBatch() }
             let data = try TrainingData(
@@ -105,18 +105,17 @@ package struct Job: Sendable {
             return TrainingInput(
                 plan: try TrainingPlan(recipe, ranks: communicator.size), data: data)
         }
-        if recipe.training.microBatch == 0,
-            let plan = try input.plan.withFittingMicroBatch(communicator)
-        {
-            announce(
-                "a lane of \(Format.counted(input.plan.lanes.microBatch, "sequence")) at once would not "
-                    + "fit into memory, so micro_batch = \(plan.lanes.microBatch)")
-            input = TrainingInput(plan: plan, data: input.data)
-        }
         try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
         try communicator.sameOnAllRanks("training data", input.data.fingerprint)
         try requireProcessor(for: input.plan.recipe.training.precision)
-        return input
+        let isUnset = recipe.training.microBatch == 0
+        guard try communicator.isTrueOnAnyRank(isUnset),
+            let plan = try input.plan.withFittingMicroBatch(communicator)
+        else { return input }
+        announce(
+            "a lane of \(Format.counted(input.plan.lanes.microBatch, "sequence")) at once would not "
+                + "fit into memory, so micro_batch = \(plan.lanes.microBatch)")
+        return TrainingInput(plan: plan, data: input.data)
     }
 }
 
