@@ -20,7 +20,13 @@ struct ResumedRecipe {
     init(of run: RunFolder, at checkpoint: Checkpoint? = nil) throws(Failure) {
         self.run = run
         original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
-        let manifest = try checkpoint?.manifest ?? run.checkpointStore().newestManifest()
+        // `??` would lose the type of the error.
+        let manifest: Manifest?
+        if let checkpoint {
+            manifest = checkpoint.manifest
+        } else {
+            manifest = try run.checkpointStore().newestManifest()
+        }
         step = manifest?.step ?? 0
         // Checkpoints of earlier versions hold no recipe.
         guard let text = manifest?.extra[CheckpointKeeper.recipeKey],
