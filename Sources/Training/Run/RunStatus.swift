@@ -31,7 +31,7 @@ package enum RunStatus: Sendable, Equatable {
 package struct RunStatusReader: Sendable {
     package let run: RunFolder
     /// The recipe that was read last, and the file in which it was.
-    private var known: (file: FileStatus, training: TrainingConfiguration)?
+    private var known: (file: FileStatus, steps: Int, patience: Int?)?
     /// Whether a process of this machine was seen to hold the run's lock.
     private var sawLock = false
     /// The status of the log after the process released the lock; nil while it holds the lock.
@@ -46,7 +46,7 @@ package struct RunStatusReader: Sendable {
     package init(_ run: RunFolder) { self.run = run }
 
     /// The number of steps of the run's recipe; nil before the run exists.
-    package var steps: Int? { known?.training.steps }
+    package var steps: Int? { known?.steps }
 
     /// Returns the state of the run.
     ///
@@ -58,7 +58,7 @@ package struct RunStatusReader: Sendable {
         guard let file = FileStatus(run.recipe) else { return .missing }
         if known?.file != file {
             let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
-            known = (file, recipe.training)
+            known = (file, recipe.training.steps, recipe.training.patience)
         }
         let checkpoints = try run.checkpointStore().candidates().map(\.step)
         if lastStep == steps, checkpoints.contains(lastStep) { return .finished }
@@ -88,7 +88,7 @@ package struct RunStatusReader: Sendable {
 
     /// Returns whether the evaluations so far end the run.
     private func isOutOfPatience() throws(Failure) -> Bool {
-        guard let limit = known?.training.patience else { return false }
+        guard let limit = known?.patience else { return false }
         var patience = Patience(limit: limit)
         for record in try MetricsLog.read(run.metrics) { patience.add(record) }
         return patience.isExhausted
