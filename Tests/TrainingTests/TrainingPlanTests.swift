@@ -262,6 +262,20 @@ import Training
         #expect(summary.contains(text), "\(summary)")
     }
 
+    @Test("the summary states which tensors Muon moves, and at which rates")
+    func summaryOfMuon() throws {
+        let muon = try recipe(
+            toml, set: "optimizer.name=muon", "optimizer.adam_learning_rate=3e-4")
+        // The queries, keys and values of the block are three matrices.
+        let summary = try TrainingPlan(muon, ranks: 1).summary(facts(ranks: 1))
+        #expect(
+            summary.contains(
+                "  matrices    Muon moves 6 matrices of the blocks, and AdamW the other tensors at peak "
+                    + "0.0006\n"), "\(summary)")
+        #expect(!summary.contains("with Adam or AdamW"))
+        #expect(!(try TrainingPlan(recipe(toml), ranks: 1).summary(facts(ranks: 1))).contains("Muon"))
+    }
+
     @Test("more ranks than lanes are refused")
     func refusesMoreRanksThanLanes() throws {
         let recipe = try recipe(toml)

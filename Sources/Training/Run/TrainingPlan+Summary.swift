@@ -153,8 +153,8 @@ extension TrainingPlan {
         let matrices = GPTLayout(recipe.model).matrices.reduce(0) { $0 + $1.parts }
         let rest = rate.peakLearningRate * rate.optimizer.adamLearningRateFactor
         return
-            "\(Format.counted(matrices, "matrix", "matrices")) of blocks move orthogonally; AdamW updates the "
-            + "other tensors at peak \(Format.significant(rest, digits: 6))"
+            "Muon moves \(Format.counted(matrices, "matrix", "matrices")) of the blocks, and AdamW the other "
+            + "tensors at peak \(Format.significant(rest, digits: 6))"
     }
 
     /// The betas as scaled by the rule; empty if the rule does not change them.
