@@ -273,7 +273,8 @@ import Training
                 "  matrices    Muon moves 6 matrices of the blocks, and AdamW the other tensors at peak "
                     + "0.0006\n"), "\(summary)")
         #expect(!summary.contains("with Adam or AdamW"))
-        #expect(!(try TrainingPlan(recipe(toml), ranks: 1).summary(facts(ranks: 1))).contains("Muon"))
+        #expect(
+            !(try TrainingPlan(recipe(toml), ranks: 1).summary(facts(ranks: 1))).contains("Muon"))
     }
 
     @Test("more ranks than lanes are refused")
