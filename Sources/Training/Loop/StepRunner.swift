@@ -21,6 +21,8 @@ package struct StepRecord: Sendable {
     package let tokens: Int
     /// The number of tokens in this step over all ranks.
     package let tokensInStep: Int
+    /// The number of sequences in this step over all ranks; nil unless the batch has a schedule.
+    package let batch: Int?
     /// Whether the step left the parameters unchanged because its loss or gradient was not finite.
     package let isSkipped: Bool
     package let times: StepTimes
@@ -48,6 +50,9 @@ package final class StepRunner {
     private let engine: ComputeEngine
     private let reducer: GradientReducer
     private let exchange: LaneExchange<LaneStep>
+    /// The exchange of matrices between the ranks of a sharded optimizer that orthogonalizes them;
+    /// nil without one.
+    private let matrixExchange: MatrixExchange?
     /// The statistics of the rank's lanes, in lane order.
     private var laneSteps: [LaneStep] = []
     /// The choice of the division of the lanes; nil for the equal division.
@@ -101,6 +106,11 @@ package final class StepRunner {
                     communicator: communicator),
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
+        matrixExchange =
+            recipe.optimizer.sharded && state.optimizer.directions != nil
+            ? try MatrixExchange(
+                model.layout.matrices, shards: shards, communicator: communicator,
+                yields: engine.team.yields) : nil
         laneSteps.reserveCapacity(reducer.division.laneLimit)
         comparison = RankComparison(ranks: communicator.size)
     }
@@ -133,8 +143,15 @@ package final class StepRunner {
             .init("messages", reducer.messageBytes),
             .init("lanes", plan.laneBytes(size: communicator.size)),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
+            .init(
+                "directions",
+                (state.optimizer.directions?.bytes ?? 0) + (matrixExchange?.bytes ?? 0)),
             .init("activations", model.activationBytes),
-            .init("scratch", model.scratchBytes(parameters: state.parameters)),
+            .init(
+                "scratch",
+                model.scratchBytes(parameters: state.parameters) {
+                    state.optimizer.directions?.record(on: $0)
+                }),
             .init("batches", batchBytes),
             .init("checkpoint copy", copyBytes),
             .init("telemetry", telemetryBytes),
@@ -182,8 +199,9 @@ package final class StepRunner {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
         let step = state.step + 1
+        let stage = plan.stage(after: state.step)
         RankPlace.enter(.passes, step: step)
-        trainLanes(batches, clock: &clock)
+        trainLanes(stage, batches, clock: &clock)
         RankPlace.enter(.reduction, step: step)
         let gradients = try clock.measure(.wait) { () throws(Failure) in
             try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
@@ -209,6 +227,8 @@ package final class StepRunner {
             try clock.measure(.update) { () throws(Failure) in
                 let clipping = clippingCoefficient(
                     norm: gradientNorm, clipNorm: plan.recipe.optimizer.clipNorm)
+                // The same value as before, unless the batch has changed.
+                state.optimizer.weightDecay = stage.rate.optimizer.weightDecay
                 try update(gradients, scale: clipping, learningRate: learningRate)
             }
         }
@@ -226,8 +246,10 @@ package final class StepRunner {
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
             noise: GradientNoise(
                 partSquares: totals.sum.squares, sumSquares: reducer.sumOfSquares,
-                lanes: plan.lanes.laneCount, sequencesPerLane: plan.lanes.sequencesPerLane),
-            tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
+                lanes: stage.lanes.laneCount, sequencesPerLane: stage.lanes.sequencesPerLane),
+            tokens: plan.tokens(after: state.step),
+            tokensInStep: stage.lanes.globalBatch * plan.sequenceLength,
+            batch: plan.stages.count > 1 ? stage.lanes.globalBatch : nil,
             isSkipped: isSkipped, times: clock.finish(), slowest: comparison.slowest,
             stragglers: comparison.stragglers)
         return (record, totals.anyRequest)
@@ -235,7 +257,9 @@ package final class StepRunner {
 
     /// Trains the rank's lanes in order. The reduction of a bucket starts as soon as backward of
     /// the last lane has finished it.
-    private func trainLanes(_ batches: Batches, clock: inout StepClock) {
+    private func trainLanes(
+        _ stage: BatchStage, _ batches: Batches, clock: inout StepClock
+    ) {
         let dropout = dropoutKey
         laneSteps.removeAll(keepingCapacity: true)
         clock.measure(.progress) { reducer.beginStep() }
@@ -243,7 +267,7 @@ package final class StepRunner {
         for _ in own { laneSteps.append(LaneStep(loss: 0, targets: 0, squares: 0)) }
         for lane in reducer.lanes {
             laneSteps[lane - own.lowerBound] = trainLane(
-                lane, batches, dropout: dropout, clock: &clock)
+                lane, of: stage, batches, dropout: dropout, clock: &clock)
         }
     }
 
@@ -261,27 +285,29 @@ package final class StepRunner {
 
     /// Runs forward and backward over one lane's micro-batches, in order.
     private func trainLane(
-        _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
+        _ lane: Int, of stage: BatchStage, _ batches: Batches, dropout: DropoutKey?,
+        clock: inout StepClock
     ) -> LaneStep {
-        let sequences = plan.lanes.sequences(ofLane: lane)
+        let lanes = stage.lanes
+        let firstSample = plan.samples(after: state.step)
+        let sequences = lanes.sequences(ofLane: lane)
         let gradients = clock.measure(.progress) { reducer.beginLane(lane) }
         var loss = 0.0
-        for microBatch in 0..<plan.lanes.microBatchesPerLane {
-            let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
-            let batch = clock.measure(.data) {
-                batches(state.step * plan.lanes.globalBatch + first, first)
-            }
+        for microBatch in 0..<lanes.microBatchesPerLane {
+            let first = sequences.lowerBound + microBatch * lanes.microBatch
+            let batch = clock.measure(.data) { batches(firstSample + first, first) }
             clock.measure(.forward) {
                 tracer?.beginForward()
                 model.forward(batch, parameters: state.parameters, dropout: dropout) { part in
                     tracer?.forwardFinished(part)
                 }
             }
-            let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
+            let isLast = microBatch == lanes.microBatchesPerLane - 1
             loss += clock.measureBackward { reducing in
                 model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
-                    gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
+                    gradientScale: 1 / Float(lanes.globalBatch * plan.sequenceLength),
+                    accumulates: microBatch > 0,
                     dropout: dropout,
                     betweenTiles: {
                         // A large product may take longer than sending several buckets.
@@ -317,6 +343,7 @@ package final class StepRunner {
         state.optimizer.beginStep(
             parameters: state.parameters.values, gradients: gradients, gradientScale: scale,
             team: engine.team)
+        try orthogonalize()
         let optimizer = state.optimizer
         let parameters = state.parameters
         // A function, because a closure in a variable would be allocated on the heap.
@@ -339,6 +366,18 @@ package final class StepRunner {
                 updateRange(range)
             }
         }
+    }
+
+    /// Orthogonalizes the directions of the optimizer's matrices. With a sharded optimizer, each
+    /// rank gathers some of the matrices, and returns the results to their owners.
+    private func orthogonalize() throws(Failure) {
+        guard let directions = state.optimizer.directions else { return }
+        guard let matrixExchange else { return directions.orthogonalize(engine: engine) }
+        try matrixExchange.gather(from: directions.shard)
+        for (index, base) in matrixExchange.own {
+            directions.orthogonalize(index, at: base, engine: engine)
+        }
+        try matrixExchange.scatter(into: directions.shard)
     }
 
     private var dropoutKey: DropoutKey? {

@@ -232,7 +232,8 @@ final class CheckpointKeeper {
             return nil
         }
         let moments = state.optimizer.states.indices.flatMap { index in
-            layout.arena.tensors.map { source(of: $0, inState: index, state) }
+            state.optimizer.tensors(of: state.optimizer.states[index])
+                .map { source(of: $0, inState: index, state) }
         }
         let tensors = CheckpointTensors(
             parameters: state.parameters.values, average: state.average?.parameters.values,
@@ -265,9 +266,9 @@ final class CheckpointKeeper {
 
     private func manifest(of state: TrainingState, _ parameterHash: String) -> Manifest {
         var manifest = Manifest(
-            step: state.step, tokensSeen: state.step * plan.tokensPerStep,
+            step: state.step, tokensSeen: plan.tokens(after: state.step),
             seed: plan.recipe.training.seed,
-            sampleCursor: state.step * plan.lanes.globalBatch, lanes: plan.lanes.laneCount,
+            sampleCursor: plan.samples(after: state.step), lanes: plan.lanes.laneCount,
             rankCount: communicator.size, recipeHash: SHA256.hash(plan.recipe.withoutFreeKeys.toml),
             dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
             parameterHash: parameterHash, version: version,

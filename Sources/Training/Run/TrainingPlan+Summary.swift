@@ -1,4 +1,5 @@
 import Data
+import Model
 import Recipes
 import Support
 
@@ -19,7 +20,7 @@ extension TrainingPlan {
     ) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
-        let total = tokensPerStep * steps
+        let total = tokens(after: steps)
         let layoutText =
             Format.layout(ranks: ranks, threads: threads)
             + (hosts > 1 ? " on \(hosts) hosts" : "")
@@ -43,9 +44,11 @@ extension TrainingPlan {
                     + (mixture.isEmpty ? ", \(epochText(total, of: trainingTokens))" : "")
             ),
             ("mixture", mixture),
+            ("batches", batchesText),
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
+            ("matrices", matrixText),
             ("typical", typicalRateText),
             ("betas", betasText),
             ("epsilon", epsilonText),
@@ -107,6 +110,24 @@ extension TrainingPlan {
             + "\(baseWidth)\(layers ?? ""): the matrices of blocks learn at the rate \(rates)"
     }
 
+    /// The stages of the batch that the run reaches, with the factors of the rate; empty with one
+    /// batch.
+    private var batchesText: String {
+        guard stages.count > 1 else { return "" }
+        let reached = stages.filter { $0.firstStep < recipe.training.steps }
+        let texts = reached.map { stage in
+            let batch = stage.lanes.globalBatch
+            return
+                "\(Format.counted(batch, "sequence")) = \(Format.count(batch * sequenceLength)) tokens "
+                + "from step \(Format.count(stage.firstStep + 1)) on, rate x "
+                + Format.significant(stage.rate.factor, digits: 6)
+        }
+        let rest = stages.count - reached.count
+        return
+            (texts + (rest == 0 ? [] : ["\(Format.counted(rest, "change")) after the last step"]))
+            .joined(separator: "; ")
+    }
+
     private func laneText(_ ranks: Int) -> String {
         let accumulation =
             lanes.microBatchesPerLane == 1
@@ -144,6 +165,16 @@ extension TrainingPlan {
         return
             "\(base), rule \(recipe.scaling.title): x \(Format.significant(rate.factor, digits: 6)) for batch "
             + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
+    }
+
+    /// The parts of the model that Muon and AdamW update; empty for other optimizers.
+    private var matrixText: String {
+        guard recipe.optimizer.name.orthogonalizes else { return "" }
+        let matrices = GPTLayout(recipe.model).matrices.reduce(0) { $0 + $1.parts }
+        let rest = rate.peakLearningRate * rate.optimizer.adamLearningRateFactor
+        return
+            "Muon moves \(Format.counted(matrices, "matrix", "matrices")) of the blocks, and AdamW the other "
+            + "tensors at peak \(Format.significant(rest, digits: 6))"
     }
 
     /// The betas as scaled by the rule; empty if the rule does not change them.
