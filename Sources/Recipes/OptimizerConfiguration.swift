@@ -2,9 +2,9 @@ import Compute
 import Support
 
 /// A recipe's `[optimizer]`: the update rule and its hyper-parameters.
-package struct OptimizerConfiguration: Sendable, Equatable {
+public struct OptimizerConfiguration: Sendable, Equatable {
     /// The tensors that weight decay shrinks.
-    package enum DecayScope: String, NamedChoice {
+    public enum DecayScope: String, NamedChoice {
         /// Tensors of two or more dimensions: matrices and embeddings, not biases or LayerNorm.
         case matrices
         /// Every tensor, as PyTorch does with a single parameter group.
@@ -12,31 +12,31 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     }
 
     /// `name`: the optimizer.
-    package var name: Name
+    public var name: Name
     /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
-    package var learningRate = 3e-4
+    public var learningRate = 3e-4
     /// `momentum`: the momentum of SGD and LARS, in [0, 1); 0 for none.
-    package var momentum = 0.0
+    public var momentum = 0.0
     /// `nesterov`: whether SGD looks ahead along its momentum.
-    package var nesterov = false
+    public var nesterov = false
     /// `dampening`: the fraction of the gradient that SGD keeps out of its momentum, in [0, 1].
-    package var dampening = 0.0
+    public var dampening = 0.0
     /// `betas[0]`: Adam's decay of the mean gradient, in [0, 1).
-    package var beta1 = 0.9
+    public var beta1 = 0.9
     /// `betas[1]`: Adam's decay of the mean squared gradient, in [0, 1).
-    package var beta2 = 0.95
+    public var beta2 = 0.95
     /// `epsilon`: the number that Adam adds to its denominator, a normal fp32 number above 0.
-    package var epsilon = 1e-8
+    public var epsilon = 1e-8
     /// `weight_decay`: the weight decay; 0 for none.
-    package var weightDecay: Double
+    public var weightDecay: Double
     /// `decay`: the tensors to which weight decay applies. LAMB and LARS scale only the steps of
     /// these tensors by norms, as in their authors' implementations; the other tensors are updated
     /// as by Adam or SGD.
-    package var decay = DecayScope.matrices
+    public var decay = DecayScope.matrices
     /// `trust_coefficient`: the ratio of LARS's step at a rate of 1 to the tensor's norm; above 0.
     package var trustCoefficient = usualTrustCoefficient
     /// `clip_norm`: the global gradient norm above which gradients are clipped; 0 never clips.
-    package var clipNorm = 1.0
+    public var clipNorm = 1.0
     /// `sharded`: whether each rank updates only its own part of the parameters and keeps only the
     /// state of that part (ZeRO-1, Rajbhandari et al. 2020). It never changes bits.
     package var sharded = false
@@ -46,7 +46,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// Weight decay defaults to 0.1 for AdamW, to 0.01 for LAMB as in its paper, and to 0 for the
     /// others. The others couple decay to the gradient, so the same number would have another
     /// meaning.
-    package init(name: Name) {
+    public init(name: Name) {
         self.name = name
         weightDecay = name.traits.usualWeightDecay
     }
@@ -89,7 +89,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// Checks every value.
     ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
-    package func validate() throws(Failure) {
+    public func validate() throws(Failure) {
         try require(
             Self.learningRates.contains(learningRate),
             or: .key(
