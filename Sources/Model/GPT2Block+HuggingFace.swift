@@ -30,7 +30,9 @@ extension GPT2Block {
 
     private static let layerNormEpsilon = 1e-5
 
-    /// The defaults of missing entries are those of Transformers' `GPT2Config`.
+    /// Reads the sizes of a GPT-2. Missing entries have the defaults of Transformers' `GPT2Config`.
+    ///
+    /// - Throws: `Failure` (bad data) if this block cannot represent the model.
     static func configuration(of entries: HuggingFaceEntries) throws(Failure) -> GPTConfiguration {
         var configuration = GPTConfiguration()
         configuration.architecture = "gpt2"
@@ -40,11 +42,14 @@ extension GPT2Block {
         configuration.contextLength = try entries.read("n_positions") ?? 1024
         configuration.vocabularySize = try entries.read("vocab_size") ?? 50_257
         configuration.dropout = try entries.dropout()
+        if try !entries.tiesHead(otherwise: true) { configuration.tiedHead = false }
         try requireRepresentable(entries, width: configuration.width)
         return configuration
     }
 
     /// Checks that the model computes the same function as this block.
+    ///
+    /// - Throws: `Failure` (bad data) that names the entry that differs.
     private static func requireRepresentable(
         _ entries: HuggingFaceEntries, width: Int
     ) throws(Failure) {
@@ -77,7 +82,7 @@ extension GPT2Block {
         }
     }
 
-    /// The causal mask and its value, which old folders hold for each layer.
+    /// Returns whether a tensor is a layer's causal mask or its value, which old folders hold.
     static func isHuggingFaceBuffer(_ name: String) -> Bool {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "h" && Int(parts[1]) != nil && parts[2] == "attn"

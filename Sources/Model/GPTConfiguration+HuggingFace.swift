@@ -19,7 +19,7 @@ extension GPTConfiguration {
     }
 }
 
-/// The names of a model's tensors in Hugging Face's folders, as far as they differ from those in the
+/// The names of a model's tensors in Hugging Face's folders, where they differ from those in the
 /// arena.
 package struct HuggingFaceNames: Sendable {
     private let configuration: GPTConfiguration

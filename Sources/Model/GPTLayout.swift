@@ -34,6 +34,7 @@ extension GPTLayout {
     package var positionEmbedding: NamedTensor? { embedding.positions }
     /// The range of the embeddings in the arena.
     package var embeddingRange: Range<Int> { embedding.range }
+
     /// Returns whether the rows of a matrix are the weights of its neurons: each the vector of a
     /// token or position, or of one output of a projection. Otherwise its columns are.
     package func hasNeuronsAsRows(_ tensor: NamedTensor) -> Bool {

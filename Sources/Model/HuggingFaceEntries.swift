@@ -21,6 +21,26 @@ package struct HuggingFaceEntries {
         }
     }
 
+    /// Returns the value of an entry.
+    ///
+    /// - Throws: `Failure` (bad data) if it is missing, null or of another type.
+    func require<Value: JSONReadable>(_ key: String) throws(Failure) -> Value {
+        guard let value: Value = try read(key) else {
+            throw .file(.badData, path, "has no \(key)", remedy: Self.remedy)
+        }
+        return value
+    }
+
+    /// Returns the entries that describe rotary positions: `rope_parameters`, or `rope_scaling` in
+    /// folders written before Transformers 5. There are none if the model does not scale them.
+    func rotation() throws(Failure) -> HuggingFaceEntries {
+        for key in ["rope_parameters", "rope_scaling"] {
+            guard let object: JSONObject = try read(key) else { continue }
+            return HuggingFaceEntries(json: .object(object), path: "\(path): \(key)")
+        }
+        return HuggingFaceEntries(json: .object([:]), path: path)
+    }
+
     /// Returns whether there is an entry that is not null.
     func holds(_ key: String) -> Bool {
         guard case .object(let object) = json, let value = object[key] else { return false }
@@ -29,7 +49,9 @@ package struct HuggingFaceEntries {
 
     private static let remedy = "use the model's own config.json"
 
-    /// Returns the failure of an entry that describes a model that cannot be represented.
+    /// Returns the failure of an entry that no block can represent.
+    ///
+    /// - Parameter supported: the value that the block represents, or a noun phrase for it.
     func unsupported(_ key: String, _ value: String, _ supported: String) -> Failure {
         .key(
             "\(path): \(key)", value, "is not supported, because Lockstep's model has \(supported)",
@@ -60,11 +82,13 @@ package struct HuggingFaceEntries {
         return configuration
     }
 
-    /// The keys of the probabilities of dropout; Lockstep has one for all of them.
+    /// The keys of the probabilities of dropout; Lockstep has one probability for all of them.
     private static let dropoutKeys = ["embd_pdrop", "attn_pdrop", "resid_pdrop"]
     private static let usualDropout = 0.1
 
-    /// Returns the probability of dropout; 0 if the entries name several.
+    /// Returns the probability of dropout; 0 if the entries state different ones.
+    ///
+    /// - Throws: `Failure` (bad data) if an entry is not a number.
     func dropout() throws(Failure) -> Double {
         let values = try dropouts()
         return Set(values).count == 1 ? values[0] : 0
@@ -75,6 +99,8 @@ package struct HuggingFaceEntries {
     }
 
     /// Returns the probabilities of dropout as text; nil if they are equal.
+    ///
+    /// - Throws: `Failure` (bad data) if an entry is not a number.
     package func differingDropout() throws(Failure) -> String? {
         let values = try dropouts()
         guard Set(values).count > 1 else { return nil }
@@ -82,5 +108,9 @@ package struct HuggingFaceEntries {
     }
 
     /// Returns whether the head's weight is the token table.
-    package func tiesHead() throws(Failure) -> Bool { try read("tie_word_embeddings") ?? true }
+    ///
+    /// - Parameter usual: the architecture's value, for a file without the entry.
+    func tiesHead(otherwise usual: Bool) throws(Failure) -> Bool {
+        try read("tie_word_embeddings") ?? usual
+    }
 }

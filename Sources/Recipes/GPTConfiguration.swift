@@ -11,7 +11,7 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var layers = 4
     /// The number of attention heads in a block (H); divides `width`.
     package var heads = 4
-    /// The number of heads of keys and values, which divides `heads`; nil for as many as heads.
+    /// The number of heads of keys and values (K), which divides `heads`; nil for as many as heads.
     package var kvHeads: Int?
     /// The number of channels of the residual stream (C).
     package var width = 128
@@ -28,7 +28,7 @@ package struct GPTConfiguration: Sendable, Equatable {
     package var ropeScaling: RopeScaling?
     /// The number that a norm adds to the mean square; nil for 1e-5.
     package var normEpsilon: Double?
-    /// Whether linear layers and layer norms have biases, if it is not as usual in the architecture.
+    /// Whether linear layers and layer norms have biases; nil for the architecture's default.
     var statedBias: Bool?
     /// The probability of dropout at the three places where GPT-2 applies it, in [0, 1).
     package var dropout = 0.0

@@ -17,8 +17,8 @@ extension GPTConfiguration {
     /// Returns the configuration of another size in a parametrization.
     ///
     /// Heads keep their width, because the parametrizations do not change the scale of attention,
-    /// which depends on it. Heads of keys and values and a stated width of the hidden layer follow
-    /// in proportion.
+    /// which depends on it. The number of heads of keys and values and a stated width of the hidden
+    /// layer follow in proportion.
     ///
     /// - Parameters:
     ///   - base: the size at which the parametrization equals the standard one.

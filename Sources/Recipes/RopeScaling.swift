@@ -13,6 +13,9 @@ package struct RopeScaling: Sendable, Equatable {
 
     package init() {}
 
+    /// The numbers as a recipe states them.
+    package var toml: String { recipeValue?.toml ?? "" }
+
     /// Returns a frequency in radians per position after scaling.
     package func scaled(_ frequency: Double) -> Double {
         let turns = Double(originalContext) * frequency / (2 * .pi)
@@ -28,7 +31,7 @@ package struct RopeScaling: Sendable, Equatable {
             try require(
                 isValid,
                 or: .key(
-                    "[model] rope_scaling", recipeValue?.toml ?? "", problem, remedy: remedy))
+                    "[model] rope_scaling", toml, problem, remedy: remedy))
         }
         try check(
             factor >= 1 && factor.isFinite, "has a factor below 1", "write 8 as in Llama 3.1")

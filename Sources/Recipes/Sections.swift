@@ -166,7 +166,7 @@ package struct TelemetryConfiguration: Sendable, Equatable {
     package var tensorboard = false
     /// The number of steps between histograms of all weights and gradients; 0 for none.
     package var histogramEvery = 0
-    /// The number of steps between texts that the model generates; 0 for none.
+    /// The number of steps between samples that the model generates; 0 for none.
     package var sampleEvery = 0
 
     /// Checks every value; a failure names the key, its value and the valid range.

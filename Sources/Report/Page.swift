@@ -4,7 +4,7 @@ package struct Page: Sendable {
     /// The sentence under the title, which describes the runs.
     package var subtitle: String
     package var sections: [Section]
-    /// The seconds after which a browser loads the page again; nil for a page that is complete.
+    /// The seconds after which a browser reloads the page; nil for a page that is complete.
     package var reloadSeconds: Int?
 
     package init(title: String, subtitle: String = "", sections: [Section]) {

@@ -10,7 +10,7 @@ package struct MetricsFollower: Sendable {
 
     /// The number of bytes that are read at a time.
     private static let chunkBytes = 1 << 20
-    /// The number of bytes of which all lines are parsed; of more, some steps are left out.
+    /// The number of new bytes up to which every line is parsed; beyond it, some steps are left out.
     private static let parsedBytes = 1 << 24
 
     package init(_ path: String) { self.path = path }
@@ -18,8 +18,8 @@ package struct MetricsFollower: Sendable {
     /// Reads the lines that were added since the last call. An incomplete last line is left for the
     /// next one, and a line that is not JSON is ignored.
     ///
-    /// If much was added, only a sample of the steps is parsed, but all evaluations and diagnoses,
-    /// and the newest steps.
+    /// If much was added, only a sample of the steps is parsed, and all evaluations, all diagnoses and
+    /// the newest steps.
     ///
     /// - Parameters:
     ///   - restarted: called before the lines of a log that replaces the one before, as after a

@@ -13,8 +13,8 @@ struct ExportCommand: OneProcessCommand {
 
             The folder has config.json, generation_config.json, model.safetensors and the
             tokenizer. GPT2LMHeadModel, AutoTokenizer and the text-generation pipeline of
-            Transformers load it, and so does `lockstep train --init-from`. The numbers
-            are the bytes of the checkpoint.
+            Transformers load it, and so does `lockstep train --init-from`. The parameters
+            have the bytes of the checkpoint.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"), completion: .directory)

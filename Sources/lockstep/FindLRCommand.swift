@@ -24,8 +24,8 @@ struct FindLRCommand: ParsableCommand {
             rates and recommends one in its lower part. It is the same on any number of
             ranks and threads. The trained parameters are discarded.
 
-            --start continues from a run's checkpoint with its moments. --init-from begins
-            like `lockstep train --init-from`, with a trained model's parameters alone.
+            --start continues from a run's checkpoint with its moments. --init-from starts
+            from a trained model's parameters alone, as in `lockstep train --init-from`.
 
             A much longer run may need another rate; more --probe-steps come closer to it
             and take longer.

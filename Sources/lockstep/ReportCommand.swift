@@ -22,9 +22,9 @@ struct ReportCommand: OneProcessCommand {
             folder, which is replaced each time. The command needs Debian's package
             libjs-vega.
 
-            With --follow, the page is written again while runs go on, and a browser loads
-            it again. The command waits for a run that has not started, and ends with the
-            runs.
+            With --follow, the command rewrites the page while the runs continue, and the
+            browser reloads it. The command waits for a run that has not started, and ends
+            when all runs are over.
 
             A CSV file holds the runs of any trainer, as for `lockstep analyze`. The
             options from --base-batch on are for CSV files only.
@@ -38,7 +38,7 @@ struct ReportCommand: OneProcessCommand {
     @Option(help: "A new file for the page.", completion: .file())
     var out: String?
 
-    @Flag(help: "Write the page again until the runs have ended.")
+    @Flag(help: "Rewrite the page until the runs are over.")
     var follow = false
 
     @Option(
@@ -76,7 +76,9 @@ struct ReportCommand: OneProcessCommand {
         try StandardOutput.write(line: "the report is \(path)")
     }
 
-    /// Writes the page about runs until they have ended.
+    /// Writes the page about runs until they are over.
+    ///
+    /// - Throws: `Failure` if a run cannot be read or the page cannot be written.
     private func followRuns(writing path: String) throws {
         let interval = every ?? 10
         try IntervalOption.check(interval)
@@ -103,7 +105,7 @@ struct ReportCommand: OneProcessCommand {
                 isWaiting = true
             }
             if pages.areOver { return }
-            // A page about a long run takes long to write.
+            // A page about a long run takes long to write, so it is written less often.
             let seconds = Double(MonotonicClock.nanoseconds - start) * 1e-9
             usleep(useconds_t(min(3600, max(interval, 5 * seconds)) * 1e6))
         }

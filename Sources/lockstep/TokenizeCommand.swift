@@ -29,7 +29,7 @@ struct TokenizeCommand: OneProcessCommand {
             --tokenizer also takes Hugging Face's tokenizer.json, or a folder with one: a
             byte-level BPE with the pattern of GPT-2, Llama 3 or Qwen 2. The ids are
             those that the Tokenizers library gives without the tokens that it adds at
-            the ends of a text. Text that spells a special token remains text.
+            the ends of a text. Text that spells a special token is encoded as text.
 
             --train-bpe learns byte pairs from the training part of the text: 256 bytes,
             the merges, and <|endoftext|>, N tokens in all, or fewer if no pair is left.

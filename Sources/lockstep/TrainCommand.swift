@@ -22,14 +22,15 @@ struct TrainCommand: ParsableCommand {
               lockstep train --schema
 
             The run's folder gets recipe.toml (with every key), metrics.jsonl,
-            checkpoints/ and, with telemetry.tensorboard, tensorboard/. It is never overwritten. SIGTERM, Ctrl-C or SIGUSR1 to
-            launch/mpirun makes the run write a checkpoint at the end of the step and
-            exit with 75. The number of ranks and threads never changes the result.
+            checkpoints/ and, with telemetry.tensorboard, tensorboard/. It is never
+            overwritten. SIGTERM, Ctrl-C or SIGUSR1 to launch/mpirun makes the run write a
+            checkpoint at the end of the step and exit with 75. The number of ranks and
+            threads never changes the result.
 
             --init-from starts from the parameters of a run, or of a folder with
             config.json and model.safetensors, as Hugging Face's Transformers writes for
-            GPT-2. Unset keys of [model] are then the model's. The steps, the schedule and
-            the optimizer's moments begin anew.
+            GPT-2. Unset keys of [model] then take the model's values. The steps, the
+            schedule and the optimizer's moments start from the beginning.
             """)
 
     @Argument(
@@ -69,7 +70,7 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Print the JSON schema of a line of metrics.jsonl and exit.")
     var schema = false
 
-    /// The text that a flag asks for instead of training; nil without such a flag.
+    /// The reference that a flag requests instead of training; nil without such a flag.
     private var reference: String? {
         if keys { return Recipe.reference }
         if fields { return MetricsFields.reference }

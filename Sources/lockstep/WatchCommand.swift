@@ -8,7 +8,7 @@ import Training
 struct WatchCommand: OneProcessCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Shows how a run is going, in the terminal.",
+        abstract: "Shows the progress of a run in the terminal.",
         discussion: """
             Examples:
               lockstep watch runs/book
@@ -18,14 +18,14 @@ struct WatchCommand: OneProcessCommand {
             The command reads the run's files and changes none, so it can start and end at
             any time, also on another machine that shares the folder. It waits for a run
             that has not started, follows it through stops and resumes, and ends when the
-            last step is done, or with Ctrl-C. If standard output is not a terminal, it
+            last step is done or you press Ctrl-C. If standard output is not a terminal, it
             prints the state once.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"), completion: .directory)
     var folder: String
 
-    @Option(parsing: .unconditional, help: "The seconds between two looks at the run.")
+    @Option(parsing: .unconditional, help: "The seconds between two updates.")
     var every = 1.0
 
     @Flag(help: "Print the state once and exit.")
@@ -60,7 +60,7 @@ struct WatchCommand: OneProcessCommand {
     }
 }
 
-/// The interval between two looks at a run.
+/// The interval between two updates of a view of a run.
 enum IntervalOption {
     private static let range = 0.1...3600.0
 

@@ -75,7 +75,8 @@ private struct Stored {
         try FileManager.default.removeItem(atPath: "\(folder.path)/model.safetensors")
         try write("a.safetensors", [Stored("body.bias", bias)])
         try write(
-            "b.safetensors", [Stored("body.table", table, shape: [4, 4]), Stored("body.0.mask", [2])])
+            "b.safetensors",
+            [Stored("body.table", table, shape: [4, 4]), Stored("body.0.mask", [2])])
         try writeIndex([
             "body.bias": "a.safetensors", "body.table": "b.safetensors",
             "body.0.mask": "b.safetensors",

@@ -154,8 +154,8 @@ extension CommandLineTests {
             #expect(version.status == 0)
             #expect(version.output.wholeMatch(of: /lockstep [0-9.]+\n/) != nil, "once")
             for command in [
-                "tokenize", "train", "evaluate", "sample", "find-lr", "branch", "sweep", "analyze",
-                "watch", "report", "landscape", "regimes", "doctor", "bench",
+                "tokenize", "train", "watch", "evaluate", "sample", "export", "find-lr", "branch",
+                "sweep", "analyze", "report", "landscape", "regimes", "doctor", "bench",
             ] {
                 let help = try bench.lockstep(command, "--help")
                 #expect(help.status == 0 && help.errors.isEmpty)
@@ -174,11 +174,10 @@ extension CommandLineTests {
         @Test(
             "examples in the help can be pasted",
             arguments: [
-                ["tokenize"], ["train"], ["evaluate"], ["sample"], ["find-lr"], ["branch"],
-                ["sweep"],
-                ["analyze"],
-                ["watch"], ["report"], ["landscape"], ["regimes"], ["doctor"], ["bench", "step"],
-                ["bench", "kernels"], ["bench", "allreduce"],
+                ["tokenize"], ["train"], ["watch"], ["evaluate"], ["sample"], ["export"],
+                ["find-lr"],
+                ["branch"], ["sweep"], ["analyze"], ["report"], ["landscape"], ["regimes"],
+                ["doctor"], ["bench", "step"], ["bench", "kernels"], ["bench", "allreduce"],
             ])
         func examplesCanBePasted(command: [String]) throws {
             let help = try Launch.run(Workbench.lockstep, command + ["--help"])

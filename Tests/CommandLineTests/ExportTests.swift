@@ -70,7 +70,7 @@ extension CommandLineTests {
             #expect(!bench.exists("none"))
         }
 
-        @Test("what GPT-2's layout lacks is said")
+        @Test("an export reports what differs from the run")
         func notes() throws {
             let bench = try Workbench()
             let training = bench.training(
@@ -92,13 +92,28 @@ extension CommandLineTests {
             #expect(try object(bench, "narrow/config.json")["vocab_size"] as? Int == 25)
         }
 
+        /// Transformers has no prefix before the head's name.
+        @Test("a head with a weight of its own keeps its name")
+        func untiedHead() throws {
+            let bench = try Workbench()
+            let training = bench.training(set: "model.tied_head=false")
+            try #require(try bench.lockstep(training).status == 0)
+            #expect(try export(bench, to: "model").status == 0)
+            let names = try tensors(bench, "model/model.safetensors").names
+            #expect(names.contains("lm_head.weight"))
+            #expect(!names.contains("transformer.lm_head.weight"))
+            let configuration = try object(bench, "model/config.json")
+            #expect(configuration["tie_word_embeddings"] as? Bool == false)
+        }
+
         @Test("a run without a tokenizer is exported without one")
         func withoutTokenizer() throws {
             let bench = try Workbench()
             try bench.train()
             try FileManager.default.removeItem(atPath: bench.path("run/tokenizer.json"))
             let outcome = try export(bench, to: "model")
-            #expect(outcome.output.contains("has no tokenizer.json, so the folder has no tokenizer"))
+            #expect(
+                outcome.output.contains("has no tokenizer.json, so the folder has no tokenizer"))
             #expect(
                 try bench.names(in: "model")
                     == ["config.json", "generation_config.json", "model.safetensors"])

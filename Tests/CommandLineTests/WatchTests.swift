@@ -84,7 +84,7 @@ extension CommandLineTests {
             #expect(lines.dropFirst().allSatisfy { $0.count < 90 }, "\(lines)")
         }
 
-        @Test("a page is written again while the run goes on, and is complete at its end")
+        @Test("a page is rewritten while the run continues, and is complete at its end")
         func followedReport() throws {
             let bench = try Workbench()
             let following = try BackgroundCommand(

@@ -45,7 +45,7 @@ import Testing
         return try JSONSerialization.data(withJSONObject: file)
     }
 
-    @Test("ids equal those of the library, whatever the chunks")
+    @Test("ids equal those of the library for chunks of any size")
     func idsEqualTheLibrarys() throws {
         let (texts, cases) = try Self.load()
         #expect(cases.map(\.name) == ["GPT-2's pattern", "Llama 3's pattern", "Qwen 2's pattern"])

@@ -169,8 +169,8 @@ import Training
         try watch.update(at: 0)
         #expect(watch.history.lastStep == 90)
         try folder.write("new", (1...50).map { Self.step($0) }.joined())
-        _ = try FileManager.default.replaceItemAt(
-            URL(filePath: run.metrics), withItemAt: URL(filePath: "\(folder.path)/new"))
+        try FileManager.default.removeItem(atPath: run.metrics)
+        try FileManager.default.moveItem(atPath: "\(folder.path)/new", toPath: run.metrics)
         try watch.update(at: 1)
         #expect(watch.history.lastStep == 50)
         #expect(try line("step", in: view(watch).lines).hasSuffix("50/100 (50 %)"))

@@ -197,7 +197,6 @@ private func readModel(_ input: Input) throws {
     let entries = HuggingFaceEntries(json: .object(json), path: path)
     let configuration = try entries.configuration()
     _ = try entries.differingDropout()
-    _ = try entries.tiesHead()
     _ = input.file("model.safetensors.index.json", input.halves.1)
     let shard = "\(input.folder)/model-1.safetensors"
     if !FileSystem.exists(shard) {

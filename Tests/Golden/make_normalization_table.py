@@ -5,12 +5,11 @@ Set-up:  python3 -m venv .venv
          .venv/bin/pip install tokenizers==0.23.3
 Run:     .venv/bin/python Tests/Golden/make_normalization_table.py
 
-Written is `Sources/Data/Tokenizers/UnicodeComposition.txt`. The library's tables are older than Unicode's newest
+It writes `Sources/Data/Tokenizers/UnicodeComposition.txt`. The library's tables are older than Unicode's newest
 version, so a character that they lack neither combines nor decomposes. Combining classes never change, so those of
 Python are taken for the characters that the library orders.
 """
 import pathlib
-import random
 import unicodedata
 
 import tokenizers

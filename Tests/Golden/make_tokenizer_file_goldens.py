@@ -5,7 +5,7 @@ Set-up:  python3 -m venv .venv
          .venv/bin/pip install tokenizers==0.23.3
 Run:     .venv/bin/python Tests/Golden/make_tokenizer_file_goldens.py
 
-Written into `Tests/DataTests/Golden` are:
+It writes into `Tests/DataTests/Golden`:
 
 - `files.json`: some of the texts of `Tests/Peers/tokenizers`, small tokenizers with the patterns of GPT-2, Llama 3
   and Qwen 2, and the ids of the texts: `plain` with special tokens as text, `special` with special tokens found.

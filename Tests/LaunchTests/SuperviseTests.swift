@@ -71,8 +71,8 @@ import Testing
         #expect(outcome.status == 0, "\(outcome.errors)")
         let starts = try starts(folder)
         #expect(starts.count == 2 && starts.first?.contains("--init-from model") == true)
-        #expect(
-            starts.last == "train --resume --data data --out \(folder.path)/run --threads-per-rank 2")
+        let resumption = "train --resume --data data --out \(folder.path)/run --threads-per-rank 2"
+        #expect(starts.last.map(String.init) == resumption)
     }
 
     @Test("a run that ranks of a killed launcher create late is resumed")

@@ -103,30 +103,7 @@ import Testing
 
     @Test("the backward pass finishes the whole arena from its end", arguments: [true, false])
     func backwardFinishesTheWholeArenaFromItsEnd(tiesHead: Bool) {
-        let model = GPT(
-            configuration(tiesHead: tiesHead), microBatch: 1, training: true,
-            engine: ComputeEngine())
-        let inputs = tokens(9, below: 17, seed: 8)
-        let batch = TokenBatch(inputs: inputs.base, targets: inputs.base)
-        let parameters = parameters(model.layout)
-        let gradients = Buffer<Float>(count: parameters.count)
-        var ranges: [Range<Int>] = []
-        var atFinish: [[Float]] = []
-        model.forward(batch, parameters: Parameters(parameters), dropout: nil)
-        _ = model.backward(
-            batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
-            accumulates: false, dropout: nil
-        ) { range in
-            ranges.append(range)
-            atFinish.append(Array(gradients.elements[range]))
-        }
-        #expect(ranges.first?.upperBound == parameters.count)
-        #expect(ranges.last?.lowerBound == 0)
-        #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.lowerBound == $1.upperBound })
-        for (range, values) in zip(ranges, atFinish) {
-            #expect(
-                gradients.elements[range].elementsEqual(values), "changed after it was finished")
-        }
+        expectFinishedArena(configuration(tiesHead: tiesHead))
     }
 
     /// The check is a directional derivative of the loss under the same mask.
@@ -175,7 +152,8 @@ import Testing
 
     @Test("generation with a cache equals the full forward pass", arguments: [true, false])
     func generationWithACacheEqualsTheForwardPass(tiesHead: Bool) {
-        let errors = generationErrors(.fp32, against: .fp32, tiesHead: tiesHead)
+        let shape = configuration(context: 12, tiesHead: tiesHead)
+        let errors = generationErrors(shape, .fp32, against: .fp32)
         #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
     }
 
@@ -183,43 +161,12 @@ import Testing
     /// of the attention probabilities.
     @Test("generation rounds the values that the full forward pass rounds")
     func generationRoundsLikeTheForwardPass() {
-        let rounded = generationErrors(.bf16, against: .bf16)
-        let exact = generationErrors(.fp32, against: .bf16)
+        let shape = configuration(context: 12)
+        let rounded = generationErrors(shape, .bf16, against: .bf16)
+        let exact = generationErrors(shape, .fp32, against: .bf16)
         #expect(rounded.allSatisfy { $0 < 0.02 }, "\(rounded)")
         #expect(
             rounded.reduce(0, +) < 0.5 * exact.reduce(0, +), "\(rounded) against \(exact)")
-    }
-
-    /// Returns the distance of a generator's logits from those of a model at each token.
-    private func generationErrors(
-        _ own: Precision, against other: Precision, tiesHead: Bool = true
-    ) -> [Double] {
-        let shape = configuration(context: 12, tiesHead: tiesHead)
-        let engine = ComputeEngine()
-        let model = GPT(shape, microBatch: 1, training: false, precision: other, engine: engine)
-        let values = parameters(model.layout)
-        for index in 0..<values.count { values.base[index] *= 5 }
-        let parameters = Parameters(values, precision: other)
-        let text = tokens(30, below: 17, seed: 11)
-        let generator = Generator(
-            shape, parameters: Parameters(values, precision: own), engine: engine)
-        var start = 0
-        return (0..<30).map { position in
-            // A full context is cut to its newer half before the next token.
-            if position - start == 12 { start = position - 5 }
-            let logits = generator.next(after: text.base[position]).map(Double.init)
-            let padded = Buffer<Int32>(count: 12)
-            for t in start...position { padded.base[t - start] = text.base[t] }
-            let batch = TokenBatch(inputs: padded.base, targets: padded.base)
-            model.forward(batch, parameters: parameters, dropout: nil)
-            let all = Buffer<Float>(count: 12 * shape.paddedVocabularySize)
-            model.logits(
-                parameters: parameters,
-                into: Matrix(all.base, rows: 12, columns: shape.paddedVocabularySize))
-            let row = (position - start) * shape.paddedVocabularySize
-            let expected = (0..<17).map { Double(all.base[row + $0]) }
-            return relativeError(logits, expected)
-        }
     }
 
     @Test("every architecture that a recipe can name has a block and an arena")

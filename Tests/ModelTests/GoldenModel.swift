@@ -5,8 +5,8 @@ import Recipes
 import Support
 import TestSupport
 
-/// A golden file written by Tests/Golden/make_model_goldens.py or make_llama_goldens.py and the model
-/// that it describes.
+/// A golden file written by Tests/Golden/make_model_goldens.py or make_llama_goldens.py, and the
+/// model that it describes.
 final class GoldenModel {
     let configuration: GPTConfiguration
     let layout: GPTLayout

@@ -104,28 +104,7 @@ import Testing
         arguments: [(true, 24), (false, 24), (false, 18)])
     func backwardFinishesTheWholeArenaFromItsEnd(tiesHead: Bool, width: Int) {
         let shape = llama(width: width, heads: 3, kvHeads: 1, hidden: 23, tiesHead: tiesHead)
-        let model = GPT(shape, microBatch: 1, training: true, engine: ComputeEngine())
-        let inputs = tokens(9, below: 17, seed: 8)
-        let batch = TokenBatch(inputs: inputs.base, targets: inputs.base)
-        let parameters = parameters(model.layout)
-        let gradients = Buffer<Float>(count: parameters.count)
-        var ranges: [Range<Int>] = []
-        var atFinish: [[Float]] = []
-        model.forward(batch, parameters: Parameters(parameters), dropout: nil)
-        _ = model.backward(
-            batch, parameters: Parameters(parameters), gradients: gradients, gradientScale: 1,
-            accumulates: false, dropout: nil
-        ) { range in
-            ranges.append(range)
-            atFinish.append(Array(gradients.elements[range]))
-        }
-        #expect(ranges.first?.upperBound == parameters.count)
-        #expect(ranges.last?.lowerBound == 0)
-        #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.lowerBound == $1.upperBound })
-        for (range, values) in zip(ranges, atFinish) {
-            #expect(
-                gradients.elements[range].elementsEqual(values), "changed after it was finished")
-        }
+        expectFinishedArena(shape)
     }
 
     /// Widths of 18 leave gaps between the weights of queries, keys and values; widths of 24 and 32
@@ -213,49 +192,19 @@ import Testing
         "generation with a cache equals the full forward pass",
         arguments: [(true, 3), (false, 1)])
     func generationWithACacheEqualsTheForwardPass(tiesHead: Bool, kvHeads: Int) {
-        let errors = generationErrors(.fp32, against: .fp32, tiesHead: tiesHead, kvHeads: kvHeads)
+        let shape = llama(kvHeads: kvHeads, context: 12, tiesHead: tiesHead)
+        let errors = generationErrors(shape, .fp32, against: .fp32)
         #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors)")
     }
 
     @Test("generation rounds the values that the full forward pass rounds")
     func generationRoundsLikeTheForwardPass() {
-        let rounded = generationErrors(.bf16, against: .bf16)
-        let exact = generationErrors(.fp32, against: .bf16)
+        let shape = llama(kvHeads: 1, context: 12)
+        let rounded = generationErrors(shape, .bf16, against: .bf16)
+        let exact = generationErrors(shape, .fp32, against: .bf16)
         #expect(rounded.allSatisfy { $0 < 0.02 }, "\(rounded)")
         #expect(
             rounded.reduce(0, +) < 0.5 * exact.reduce(0, +), "\(rounded) against \(exact)")
-    }
-
-    /// Returns the distance of a generator's logits from those of a model at each token.
-    private func generationErrors(
-        _ own: Precision, against other: Precision, tiesHead: Bool = false, kvHeads: Int = 1
-    ) -> [Double] {
-        let shape = llama(kvHeads: kvHeads, context: 12, tiesHead: tiesHead)
-        let engine = ComputeEngine()
-        let model = GPT(shape, microBatch: 1, training: false, precision: other, engine: engine)
-        let values = parameters(model.layout)
-        for index in 0..<values.count { values.base[index] *= 5 }
-        let parameters = Parameters(values, precision: other)
-        let text = tokens(30, below: 17, seed: 11)
-        let generator = Generator(
-            shape, parameters: Parameters(values, precision: own), engine: engine)
-        var start = 0
-        return (0..<30).map { position in
-            // A full context is cut to its newer half before the next token.
-            if position - start == 12 { start = position - 5 }
-            let logits = generator.next(after: text.base[position]).map(Double.init)
-            let padded = Buffer<Int32>(count: 12)
-            for t in start...position { padded.base[t - start] = text.base[t] }
-            let batch = TokenBatch(inputs: padded.base, targets: padded.base)
-            model.forward(batch, parameters: parameters, dropout: nil)
-            let all = Buffer<Float>(count: 12 * shape.paddedVocabularySize)
-            model.logits(
-                parameters: parameters,
-                into: Matrix(all.base, rows: 12, columns: shape.paddedVocabularySize))
-            let row = (position - start) * shape.paddedVocabularySize
-            let expected = (0..<17).map { Double(all.base[row + $0]) }
-            return relativeError(logits, expected)
-        }
     }
 
     /// The values are those of `LlamaConfig(rope_parameters=...)` in Transformers 5.23.0.

@@ -116,6 +116,10 @@ import Testing
         best = false
         background = false
         compare_every = 7
+        [telemetry]
+        tensorboard = true
+        histogram_every = 11
+        sample_every = 13
         """
 
     @Test("every key survives a round trip")

@@ -68,7 +68,7 @@ import Testing
         #expect(events[3].scalars == ["validation/loss": Float(1e-3)])
     }
 
-    @Test("a damaged byte is noticed by the reader of these tests")
+    @Test("the reader of these tests notices a damaged byte")
     func damageIsNoticed() throws {
         let folder = try TemporaryFolder()
         try EventFile(in: folder.path, host: "a", resumingAt: 3).append(

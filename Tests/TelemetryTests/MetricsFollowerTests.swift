@@ -58,7 +58,7 @@ import Testing
         #expect(steps == [1] && restarted)
     }
 
-    @Test("of a very long log, all evaluations and the newest steps are read")
+    @Test("all evaluations and the newest steps of a very long log are read")
     mutating func longLog() throws {
         let filler = String(repeating: "x", count: 1000)
         var text = ""

@@ -78,8 +78,11 @@ import Training
         #expect(model.record.path == FileSystem.absolute(folder.path))
         let plain = try text()
         #expect(plain.hasPrefix("the model in \(model.record.path), SHA-256 "))
-        #expect(plain.hasSuffix("the model's folder has no tokenizer, so it is not compared with the data's"))
-        #expect(try text { $0.contextLength = 5 }.contains("the first 5 of the model's 6 positions"))
+        #expect(
+            plain.hasSuffix(
+                "the model's folder has no tokenizer, so it is not compared with the data's"))
+        #expect(
+            try text { $0.contextLength = 5 }.contains("the first 5 of the model's 6 positions"))
         #expect(
             try text { $0.vocabularySize = 33 }.contains(
                 "drops the last 7 rows of the model's 40 token embeddings"))
@@ -107,6 +110,21 @@ import Training
             .configuration, "[model] bias = false: would drop the biases", "\"h.1.mlp.c_fc.bias\""
         ) { _ = try text { $0.bias = false } }
         #expect(try text().contains("SHA-256"))
+    }
+
+    @Test("a GPT-2 with a head of its own keeps it, and one of another architecture is refused")
+    func untiedHead() throws {
+        try write(
+            configuration: ["tie_word_embeddings": "false"],
+            changing: { $0 == "lm_head.weight" ? $1.map { $0 + 1 } : $1 })
+        #expect(try open().defaults.tiedHead == false)
+        expectFailure(.configuration, "[model] tied_head = true: is false in the model in") {
+            _ = try text()
+        }
+        expectFailure(.configuration, "[model] architecture = \"llama\": is \"gpt2\" in the model")
+        {
+            _ = try text { $0.architecture = "llama" }
+        }
     }
 
     @Test("a vocabulary of an unknown tokenizer may lose only padding")

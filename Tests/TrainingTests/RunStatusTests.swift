@@ -69,7 +69,7 @@ import Training
         #expect(try status(3) == .dead(step: 3, checkpoint: nil))
     }
 
-    @Test("a process that ends is noticed at once, and one that resumes elsewhere, too")
+    @Test("the end of a process is noticed at once, and so is a resume elsewhere")
     func endIsNoticed() throws {
         try makeRun(checkpoints: [5], age: 0)
         var reader = RunStatusReader(run)

@@ -5,7 +5,8 @@ import Support
 package struct ModelNames: Sendable {
     /// The prefix that a model with a head puts before the names of its body, which is optional.
     package let prefix: String
-    /// Returns whether a name without prefix is that of a buffer, which holds no parameters.
+    /// A function that returns whether a name without prefix is that of a buffer, which holds no
+    /// parameters.
     package let isBuffer: @Sendable (_ name: String) -> Bool
 
     package init(prefix: String, isBuffer: @escaping @Sendable (_ name: String) -> Bool) {
@@ -21,7 +22,7 @@ package struct ModelNames: Sendable {
 
 /// The tensors of a trained model in one safetensors file, or in several with an index.
 ///
-/// The files stay open. Everything about them is checked, because they may come from somebody else.
+/// The files stay open. Their index and headers are checked, because they may come from somebody else.
 package final class ModelTensors {
     /// A tensor and the place where it is stored.
     struct Entry {
@@ -31,7 +32,7 @@ package final class ModelTensors {
         let shard: Int
     }
 
-    /// An open file, in a class because an array holds no values that cannot be copied.
+    /// An open file; a class, because an array cannot hold noncopyable values.
     private final class Shard {
         let file: SafetensorsFile
 
@@ -53,7 +54,7 @@ package final class ModelTensors {
     static let mostShards = 512
     /// The greatest size of a JSON file in bytes, far above that of any model.
     package static let longestJSON = 16 << 20
-    /// The numbers that are read at a time.
+    /// The number of bytes that are read at a time.
     private static let pieceBytes = 1 << 18
 
     /// Opens the tensors of a folder.
@@ -156,7 +157,7 @@ package final class ModelTensors {
 
     /// Checks that a tensor has a shape.
     ///
-    /// - Parameter source: the file that calls for the shape, for messages.
+    /// - Parameter source: the file that states the shape, for messages.
     /// - Throws: `.badData` if there is no such tensor or it has another shape.
     package func require(_ name: String, shape: [Int], because source: String) throws(Failure) {
         guard let found = self.shape(of: name) else {
@@ -168,14 +169,14 @@ package final class ModelTensors {
         }
     }
 
-    /// Returns whether all numbers of a tensor are zero.
+    /// Returns whether all numbers of a tensor are zero, or there is no such tensor.
     ///
-    /// - Throws: `.inputOutput`, `.badData`.
+    /// - Throws: `.inputOutput` if a file cannot be read; `.badData` if it became shorter.
     package func isZero(_ name: String) throws(Failure) -> Bool {
         guard let entry = entries[name] else { return true }
         var isZero = true
         try forEachPiece(of: entry) { (bytes, _) throws(Failure) in
-            // A negative zero has one bit.
+            // The sign bit of a negative zero is in its last byte.
             let last = entry.format.bytes - 1
             isZero =
                 isZero
@@ -186,9 +187,9 @@ package final class ModelTensors {
         return isZero
     }
 
-    /// Returns whether two tensors have the same type, shape and bytes.
+    /// Returns whether two tensors exist and have the same type, shape and bytes.
     ///
-    /// - Throws: `.inputOutput`, `.badData`.
+    /// - Throws: the same as `isZero`.
     package func areEqual(_ name: String, _ other: String) throws(Failure) -> Bool {
         guard let a = entries[name], let b = entries[other], a.format == b.format,
             a.stored.shape == b.stored.shape
@@ -205,7 +206,7 @@ package final class ModelTensors {
     /// Returns a digest of the names, types, shapes and bytes of all tensors. It does not depend on
     /// the prefix of the names or on the division into files.
     ///
-    /// - Throws: `.inputOutput`, `.badData`.
+    /// - Throws: the same as `isZero`.
     package func digest() throws(Failure) -> String {
         try copy { _ in nil }
     }
@@ -225,7 +226,8 @@ package final class ModelTensors {
     /// Reads all tensors, copies those that have a destination as fp32, and returns the digest.
     ///
     /// - Parameter destination: the place of a tensor; nil to read it only for the digest.
-    /// - Throws: `.badData` if a number is not finite; `.inputOutput`.
+    /// - Throws: `.badData` if a copied tensor has a number that is not finite, or a file became
+    ///   shorter; `.inputOutput`.
     package func copy(
         to destination: (_ name: String) -> Destination?
     ) throws(Failure) -> String {
@@ -257,7 +259,7 @@ package final class ModelTensors {
 
     /// Returns an fp32 tensor, or its first rows, to be written under another name.
     ///
-    /// - Parameter shape: that of the tensor, with fewer rows for only the first ones.
+    /// - Parameter shape: the tensor's shape, or the same with fewer rows.
     /// - Throws: `.badData` if there is no such tensor in fp32.
     package func source(
         of name: String, named newName: String, shape: [Int]
@@ -301,7 +303,8 @@ private struct ShardIndex: JSONReadable {
                 !bytes.contains(UInt8(ascii: "/")), !bytes.contains(0)
             else {
                 throw ModelTensors.invalid(
-                    path, "names \(jsonQuoted(file)), which is not a safetensors file of its folder")
+                    path,
+                    "names \(jsonQuoted(file)), which is not a safetensors file of its folder")
             }
         }
         guard files.count <= ModelTensors.mostShards else {

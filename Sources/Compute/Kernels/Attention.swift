@@ -5,12 +5,12 @@ import Glibc
 ///
 /// `qkv` is (B*T, (H + 2K) D): queries of H heads of D columns, then keys and values of K heads side
 /// by side. Each head of keys and values serves H / K consecutive heads of queries (Ainslie et al.
-/// 2023); K is H without grouping. Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows against the keys up to the
-/// block's last row, so blocks above the diagonal are skipped and only one block of probabilities
-/// exists at a time (Dao et al. 2022, without the split along keys). Forward keeps each row's
-/// log-sum-exp, to base 2, from which backward recomputes the probabilities. In bf16 the
-/// probabilities and their gradients are rounded before they enter products; softmax itself is in
-/// fp32.
+/// 2023); K is H without grouping. Softmax(Q K^T / sqrt(D)) V is computed by blocks of query rows
+/// against the keys up to the block's last row, so blocks above the diagonal are skipped and only
+/// one block of probabilities exists at a time (Dao et al. 2022, without the split along keys).
+/// Forward keeps each row's log-sum-exp, to base 2, from which backward recomputes the
+/// probabilities. In bf16 the probabilities and their gradients are rounded before they enter
+/// products; softmax itself is in fp32.
 package final class Attention {
     private let batch: Int
     let length: Int
@@ -204,8 +204,8 @@ package final class Attention {
         }
     }
 
-    /// Computes the gradients of a head of queries, and sets those of its keys and values or adds
-    /// to them if it `adds`.
+    /// Computes the gradients of a head of queries, and sets those of its keys and values or, if it
+    /// `adds`, adds to them.
     private func propagate(
         _ tile: Int, _ dy: Operand, queries: Operand, output: Operand, logSumExp: Vector,
         _ shared: KVHead, _ memory: BackwardMemory, into querySums: Matrix, adds: Bool,

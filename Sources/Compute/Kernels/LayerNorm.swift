@@ -36,7 +36,7 @@ package func layerNormForward(
 package final class LayerNormBackward {
     private let rows: Int
     private let columns: Int
-    // The weight's and the bias's gradients.
+    /// The row tiles' shares of the weight's and the bias's gradients.
     private let shares: RowTileSums
     private let engine: ComputeEngine
 

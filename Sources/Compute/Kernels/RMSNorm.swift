@@ -30,7 +30,7 @@ package func rmsNormForward(
 package final class RMSNormBackward {
     private let rows: Int
     private let columns: Int
-    // The weight's gradient.
+    /// The row tiles' shares of the weight's gradient.
     private let shares: RowTileSums
     private let engine: ComputeEngine
 

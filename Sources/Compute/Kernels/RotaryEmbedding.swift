@@ -30,7 +30,7 @@ package struct RotaryEmbedding {
         }
     }
 
-    /// The bytes of the tables.
+    /// The size of the tables in bytes.
     package var bytes: Int { cosines.bytes.count + sines.bytes.count }
 
     /// The direction of a turn.

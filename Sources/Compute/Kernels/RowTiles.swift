@@ -44,12 +44,12 @@ struct RowTileSums {
     }
 }
 
-/// Returns the number of row tiles, at most 16, of at least 16 rows each; depends only on the
+/// Returns the number of row tiles, at most 16, of at least 16 rows each. It depends only on the
 /// shape.
 func rowTiles(_ rows: Int) -> Int { max(1, min(16, rows / 16)) }
 
 extension ComputeEngine {
-    /// Runs `body` once for every row tile.
+    /// Runs `body` once for every row tile, on all threads.
     func forEachRowTile(of rows: Int, _ body: (Range<Int>, _ tile: Int) -> Void) {
         let tiles = rowTiles(rows)
         forEach(tiles) { tile, _ in

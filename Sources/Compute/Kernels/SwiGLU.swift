@@ -21,7 +21,7 @@ package struct GatedValues: Sendable {
 }
 
 extension Linear {
-    /// Computes g = `input` W, and from it and u, which `values.ungated` holds, the gated values.
+    /// Computes g = `input` W, and the gated values from g and u. `values.ungated` must hold u.
     package func forward(
         _ input: Operand, gating values: GatedValues, engine: ComputeEngine,
         betweenTiles: () -> Void = {}
@@ -71,7 +71,7 @@ extension Linear {
     }
 }
 
-/// Computes `gate` = silu(`gate`) * `up`, for the rows of one token.
+/// Computes `gate` = silu(`gate`) * `up` in place, on one thread.
 package func swiGLU(_ gate: Matrix, _ up: Matrix) {
     for row in 0..<gate.rows {
         let (x, u) = (gate.row(row), up.row(row))

@@ -1,4 +1,4 @@
-/// The counts of fp32 values in bins on a logarithmic scale: eight for each sign and power of two.
+/// The counts of fp32 values in logarithmic bins: eight for each sign and power of two.
 ///
 /// Counts and sums are integers, so they do not depend on the order in which values are added, nor
 /// on their division among threads and ranks.
@@ -15,7 +15,7 @@ package final class ValueCounts: @unchecked Sendable {
     /// The numbers of bins and of exponents for each sign.
     private static let (binsPerSign, exponents) = (1 << 11, 1 << 8)
     private static let binCount = 2 * binsPerSign
-    /// The bits of a square that are dropped, so that the sum of 2^31 squares fits.
+    /// The number of low bits of a square that are dropped, so that the sum of 2^31 squares fits.
     private static let squareShift = 16
 
     package init() { numbers = Buffer(count: Self.binCount + 4 * Self.exponents) }
@@ -94,8 +94,8 @@ package final class ValueCounts: @unchecked Sendable {
         return total
     }
 
-    /// The bins in ascending order, from the lowest to the highest that has values. A bin includes
-    /// its lower limit, and excludes its upper limit.
+    /// The bins that have values, in ascending order. A bin includes its lower limit, and excludes
+    /// its upper limit.
     package var bins: [(limits: Range<Double>, count: Int)] {
         var bins: [(limits: Range<Double>, count: Int)] = []
         for index in (0..<Self.binsPerSign).reversed() {

@@ -1,9 +1,9 @@
 import Compute
 import Support
 
-/// A search for the pairs of tokens that merge (Sennrich et al. 2016), with the ids and the order of
-/// Hugging Face's library: the most frequent pair first, and the lower ids among equally frequent
-/// ones.
+/// A search for the pairs of tokens that merge (Sennrich et al. 2016), with the ids and the order
+/// of Hugging Face's library: the most frequent pair first, and the lower ids among equally
+/// frequent ones.
 ///
 /// The different words are laid out one after another. A merge visits only the places at which its
 /// pair has occurred, so the cost of all merges grows with the number of pairs that they replace.
@@ -22,7 +22,7 @@ struct BytePairTrainer: ~Copyable {
 
     private var pairs = PairCounts()
     private var queue = MergeQueue()
-    /// The new places of pairs by index, during a merge.
+    /// The places where the current merge creates pairs, by the pair's index.
     private var newPlaces: [Int: [UInt32]] = [:]
 
     /// The bytes of each token.
@@ -100,7 +100,7 @@ struct BytePairTrainer: ~Copyable {
         }
     }
 
-    /// Merges a pair at its places, and adds the pairs that this gives to the queue.
+    /// Merges a pair at its places, and adds the pairs that the merge creates to the queue.
     private mutating func apply(_ candidate: MergeCandidate) {
         let left = UInt32(truncatingIfNeeded: candidate.pair >> 32)
         let right = UInt32(truncatingIfNeeded: candidate.pair)
@@ -179,10 +179,10 @@ struct BytePairTrainer: ~Copyable {
                 settings: settings, files: ("the vocabulary", "the merges"), firstLine: 1))
     }
 
-    /// Returns each merge at the last place where it was found.
+    /// Returns the merges in order, each only where it was found last.
     ///
-    /// A pair is found again if another pair has given one of its tokens since. Hugging Face's library
-    /// then keeps the last rank.
+    /// A pair is found again if another pair has given one of its tokens since. Hugging Face's
+    /// library then keeps the last rank.
     private borrowing func lastMerges() -> [BytePairVocabulary.Merge] {
         var seen: Set<BytePairVocabulary.Merge> = []
         return Array(merges.reversed().filter { seen.insert($0).inserted }.reversed())

@@ -6,7 +6,7 @@ struct PairCounts {
     /// The count of each index.
     var counts: [Int] = []
 
-    /// Returns the index of a pair, which is new if the pair is.
+    /// Returns the index of a pair, and adds the pair if it is new.
     mutating func index(_ left: UInt32, _ right: UInt32) -> Int {
         let pair = UInt64(left) << 32 | UInt64(right)
         if let index = indices[pair] { return Int(index) }
@@ -17,8 +17,8 @@ struct PairCounts {
     }
 }
 
-/// A candidate for a merge: a pair with the count that it had when it was added to the queue, and the
-/// places at which it occurred.
+/// A candidate for a merge: a pair with the count that it had when it was added to the queue, and
+/// the places at which it occurred.
 struct MergeCandidate {
     var count: Int
     let pair: UInt64
@@ -37,6 +37,7 @@ struct MergeCandidate {
 struct MergeQueue {
     private var heap: [MergeCandidate] = []
 
+    /// Adds a candidate.
     mutating func push(_ candidate: MergeCandidate) {
         heap.append(candidate)
         var child = heap.count - 1
@@ -48,6 +49,7 @@ struct MergeQueue {
         }
     }
 
+    /// Removes and returns the next candidate; nil if there is none.
     mutating func pop() -> MergeCandidate? {
         guard let last = heap.popLast() else { return nil }
         guard let first = heap.first else { return last }

@@ -1,11 +1,12 @@
 import Support
 
-/// Returns byte pairs that are learned from the train split of the texts.
+/// Learns byte pairs from the train split of the texts, and returns their tokenizer.
 ///
 /// Documents and the separators between them are kept apart, as when the text is encoded.
 ///
 /// - Parameter trainUnits: the number of characters in the train split.
-/// - Throws: `Failure` (input/output) if a text can no longer be read; (bad data) if it has changed.
+/// - Throws: `Failure` (input/output) if a text can no longer be read or has changed; (bad data) if
+///   the split has too many different words.
 func trainedTokenizer(
     _ training: BytePairTraining, options: TokenizeOptions, survey: TextSurvey, trainUnits: Int,
     progress: (TokenizeProgress) -> Void

@@ -3,10 +3,10 @@ import Support
 
 /// A counter of the words of texts that arrive in pieces, on several threads.
 ///
-/// It takes texts as an encoder does, but gives no ids. The counts depend neither on the pieces nor
-/// on the number of threads.
+/// It takes texts as an encoder does, but returns no ids. The counts depend neither on the pieces
+/// nor on the number of threads.
 final class WordCounter: TokenEncoder {
-    /// The bytes that a thread counts at a time.
+    /// The number of bytes that a thread counts at a time.
     private static let pieceBytes = 1 << 18
 
     private let scanner: WordScanner
@@ -48,7 +48,7 @@ final class WordCounter: TokenEncoder {
         return tables[0]
     }
 
-    /// Counts the waiting bytes, up to the last place at which a word ends whatever follows.
+    /// Counts the waiting bytes, up to the last place where a word certainly ends.
     private func countWaiting() {
         let base = UnsafePointer(text.pending.base)
         var pieces: [Range<Int>] = []

@@ -113,6 +113,7 @@ final class WordTable {
         for index in 0..<length {
             state = (state ^ UInt64(word[index])) &* 0x0000_0100_0000_01B3
         }
-        return UInt32(truncatingIfNeeded: (state ^ (state >> 29)) &* 0xBF58_476D_1CE4_E5B9 >> 32)
+        return UInt32(
+            truncatingIfNeeded: ((state ^ (state >> 29)) &* 0xBF58_476D_1CE4_E5B9) >> 32)
     }
 }

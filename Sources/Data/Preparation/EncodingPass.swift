@@ -159,8 +159,8 @@ struct EncodingPass: ~Copyable {
         }
     }
 
-    /// Ends an input and writes the token. A separator across the border of the splits belongs to the
-    /// first split.
+    /// Ends an input and writes the token. A separator across the border of the splits belongs to
+    /// the first split.
     private mutating func encodeSeparator() throws(Failure) {
         guard let endOfText, let scanner else { return }
         if trainUnitsLeft == 0 { try endTrain() }

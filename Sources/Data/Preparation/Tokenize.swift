@@ -133,11 +133,11 @@ private func checkSeparators(
 }
 
 extension TokenizerChoice {
-    /// Whether the tokenizer has the characters of the text.
+    /// Whether the tokenizer's vocabulary consists of the characters of the text.
     fileprivate var collectsCharacters: Bool { if case .characters = self { true } else { false } }
 
-    /// Returns the name of the end-of-text token of the tokenizer that was loaded or will be learned,
-    /// or nil if it has none.
+    /// Returns the name of the end-of-text token of the tokenizer that was loaded or will be
+    /// learned, or nil if it has none.
     fileprivate func endOfTextName(of tokenizer: (any Tokenizer)?) -> String? {
         if case .trained = self { return BytePairFiles.gpt2EndOfText }
         return tokenizer?.endOfTextName

@@ -2,9 +2,9 @@ import Support
 
 /// A byte-pair encoder for text that arrives in pieces, with added tokens and normalization.
 ///
-/// As in Hugging Face's library, the tokens that are not normalized divide the text first. Each part
-/// is normalized, divided by the normalized tokens, and then divided into words. Memory is bounded by
-/// the largest piece, the longest word and a cache of fixed size.
+/// As in Hugging Face's library, the tokens that are not normalized divide the text first. Each
+/// part is normalized, divided by the normalized tokens, and then divided into words. Memory is
+/// bounded by the largest piece, the longest word and a cache of fixed size.
 final class AddedTokenEncoder: TokenEncoder {
     private let vocabulary: BytePairVocabulary
     private let findsSpecialTokens: Bool
@@ -19,7 +19,11 @@ final class AddedTokenEncoder: TokenEncoder {
     /// The number of bytes that `wordText` must have before the next scan.
     private var enough = 1
 
-    /// - Parameter findsSpecialTokens: whether text that spells a special token becomes the token.
+    /// Creates an encoder.
+    ///
+    /// - Parameters:
+    ///   - source: the name of the text in failures.
+    ///   - findsSpecialTokens: whether text that spells a special token becomes the token.
     init(vocabulary: BytePairVocabulary, source: String, findsSpecialTokens: Bool) {
         self.vocabulary = vocabulary
         self.findsSpecialTokens = findsSpecialTokens

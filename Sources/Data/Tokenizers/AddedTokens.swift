@@ -12,7 +12,8 @@ struct AddedToken: Sendable, Equatable {
 /// A search for added tokens in text: the leftmost one counts, and the longest of those that begin
 /// there (Aho and Corasick 1975, with the match kind of Hugging Face's library).
 struct AddedTokenSearch: Sendable {
-    /// The most bytes of a token, which bound the text that must wait for its continuation.
+    /// The maximum number of bytes of a token, which bounds the text that must wait for its
+    /// continuation.
     static let longestToken = 1024
 
     /// The result of looking for the next token.
@@ -37,6 +38,7 @@ struct AddedTokenSearch: Sendable {
     }
 
     private var nodes = [Node()]
+    /// Whether a token begins with each byte.
     private var begins = [Bool](repeating: false, count: 256)
 
     init() {}

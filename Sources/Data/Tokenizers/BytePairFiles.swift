@@ -29,7 +29,8 @@ struct VocabularyEntry {
     let id: Int
 }
 
-/// The tokens and ids of a JSON object. A dictionary would join tokens that Unicode calls equivalent.
+/// The tokens and ids of a JSON object. A dictionary would join tokens that Unicode calls
+/// equivalent.
 struct VocabularyEntries: JSONReadable {
     let entries: [VocabularyEntry]
 
@@ -75,8 +76,7 @@ extension BytePairFiles {
             while lines.last?.isEmpty ?? false { lines.removeLast() }
             self.init(
                 vocabulary: vocabulary.entries, merges: lines.map { Self.parts(of: $0) },
-                names: paths,
-                firstLine: hasHeader ? 2 : 1)
+                names: paths, firstLine: hasHeader ? 2 : 1)
             return
         }
         return nil

@@ -1,16 +1,17 @@
-/// The parts of a byte-pair tokenizer besides its vocabulary.
+/// The settings of a byte-pair tokenizer apart from its vocabulary.
 struct BytePairSettings: Sendable {
     var pattern = SplitPattern.gpt2
-    /// Whether a word that is in the vocabulary is one token, whatever the merges give.
+    /// Whether a word in the vocabulary is one token even if its merges give several.
     var ignoresMerges = false
     /// Whether text is converted to Unicode's normalization form C.
     var composes = false
     /// The tokens that are found in text as a whole, in the order of a file.
     var addedTokens: [AddedToken] = []
-    /// The number of tokens that the vocabulary lists; the ids after them are added tokens. Nil if it
-    /// lists all.
+    /// The number of tokens that the vocabulary lists; the ids after them are added tokens. Nil if
+    /// it lists all.
     var listedCount: Int?
-    /// The step after the model as JSON, which adds tokens at the ends of a text; nil if there is none.
+    /// The step after the model as JSON, which adds tokens at the ends of a text; nil if there is
+    /// none.
     var postProcessor: String?
 
     /// Whether the tokenizer differs from GPT-2's in its vocabulary alone.

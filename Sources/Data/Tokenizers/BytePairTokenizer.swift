@@ -21,7 +21,7 @@ package struct BytePairTokenizer: Tokenizer {
     package var vocabularySize: Int { vocabulary.tokens.count }
     package var endOfText: UInt32? { vocabulary.endOfText }
     package var endOfTextName: String? { endOfText.map { vocabulary.names[Int($0)] } }
-    /// Composing a character can triple its bytes, and every byte can be a token.
+    /// Normalization form C can triple a character's bytes, and every byte can be a token.
     package var mostTokensPerByte: Int { vocabulary.settings.composes ? 3 : 1 }
 
     package var huggingFaceForm: String { savedForm }

@@ -25,7 +25,7 @@ final class BytePairVocabulary: Sendable {
     /// The search for the tokens that normalized text spells.
     let normalizedTokens: AddedTokenSearch
 
-    /// The ids by the bytes of their words; empty unless the merges of whole words are ignored.
+    /// The ids by the tokens' bytes; empty unless the merges of whole words are ignored.
     private let wordIds: [[UInt8]: UInt32]
     private let slots: Buffer<PairSlot>
     private let mask: Int
@@ -42,7 +42,7 @@ final class BytePairVocabulary: Sendable {
     /// Creates a vocabulary from the spelling of each id and the merges in order of rank.
     ///
     /// - Parameters:
-    ///   - settings: whose special tokens, as well as `endOfText`, no text and no merge gives.
+    ///   - settings: the settings. Neither text nor merges give their special tokens or `endOfText`.
     ///   - files: the names of the files in messages.
     ///   - firstLine: the number of the first merge in messages.
     /// - Throws: `Failure` (bad data) if a byte has no token, the result of a merge is not a token,
@@ -114,7 +114,7 @@ final class BytePairVocabulary: Sendable {
         return slot.invertedPair == 0 ? (.max, 0) : (slot.rank, slot.id)
     }
 
-    /// Returns the id of a word that is a token whatever the merges give, or nil.
+    /// Returns the id of a word that is one token without merges, or nil.
     func wholeWord(_ word: UnsafePointer<UInt8>, count: Int) -> UInt32? {
         guard settings.ignoresMerges else { return nil }
         return wordIds[Array(UnsafeBufferPointer(start: word, count: count))]

@@ -5,7 +5,8 @@ import Compute
 /// Memory is bounded by the longest run of combining characters.
 struct CanonicalComposer {
     private let table = CompositionTable.shared
-    /// The decomposed characters that the next ones may still change, each after its combining class.
+    /// The decomposed characters that the next ones may still change, with their combining classes
+    /// in the high halves.
     private var segment: [UInt64] = []
 
     /// Returns the normal form of a whole text.
@@ -21,14 +22,14 @@ struct CanonicalComposer {
         return Array(output.bytes)
     }
 
-    /// Appends the normal form of well-formed UTF-8 to a text, except for its last characters, which
-    /// more text may change.
+    /// Appends the normal form of well-formed UTF-8 to `output`, except for its last characters,
+    /// which more text may change.
     mutating func append(
         _ text: UnsafePointer<UInt8>, count: Int, to output: inout PendingText
     ) {
         var position = 0
         while position < count {
-            // No character below U+0300 changes, and its lead byte is less than 0xCC.
+            // Characters below U+0300, whose lead bytes are less than 0xCC, do not change.
             var end = position
             var last = position
             while end < count, text[end] < 0xCC {
@@ -95,7 +96,7 @@ struct CanonicalComposer {
     private func write(_ scalar: UInt32, to output: inout PendingText) {
         guard let utf8 = Unicode.Scalar(scalar).flatMap({ UTF8.encode($0) }) else { return }
         var bytes: UInt32 = 0
-        for byte in utf8.reversed() { bytes = bytes << 8 | UInt32(byte) }
+        for (place, byte) in utf8.enumerated() { bytes |= UInt32(byte) << (8 * UInt32(place)) }
         withUnsafeBytes(of: bytes.littleEndian) {
             output.append(UnsafeRawBufferPointer(rebasing: $0[..<utf8.count]))
         }
@@ -133,11 +134,12 @@ struct CompositionTable: Sendable {
     private var compositions: [UInt64: UInt32] = [:]
     /// The characters that compose with one before them.
     private var seconds: Set<UInt32> = []
-    /// Zero for every code point that neither decomposes nor depends on the one before it.
-    private let inert = Buffer<UInt8>(count: 0x11_0000)
+    /// One for every code point that decomposes or depends on the one before it, and zero for the
+    /// others.
+    private let reactive = Buffer<UInt8>(count: 0x11_0000)
 
-    /// Reads the table, whose lines are `class CLASS FIRST-LAST...`, `compose WHOLE FIRST SECOND` and
-    /// `decompose WHOLE PARTS...`, with numbers in hexadecimal.
+    /// Reads the table, whose lines are `class CLASS FIRST-LAST...`, `compose WHOLE FIRST SECOND...`
+    /// and `decompose WHOLE PARTS...`, with numbers in hexadecimal.
     private init() {
         let text = String(decoding: PackageResources.UnicodeComposition_txt, as: UTF8.self)
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
@@ -163,9 +165,9 @@ struct CompositionTable: Sendable {
             default: decompositions[numbers[0]] = Array(numbers.dropFirst())
             }
         }
-        for point in 0..<UInt32(inert.count)
+        for point in 0..<UInt32(reactive.count)
         where decompositions[point] != nil || Hangul.syllables.contains(point) || !begins(point) {
-            inert.base[Int(point)] = 1
+            reactive.base[Int(point)] = 1
         }
     }
 
@@ -173,7 +175,7 @@ struct CompositionTable: Sendable {
 
     /// Returns whether a character neither decomposes nor depends on the one before it.
     @inline(__always)
-    func isInert(_ scalar: UInt32) -> Bool { inert.base[Int(scalar)] == 0 }
+    func isInert(_ scalar: UInt32) -> Bool { reactive.base[Int(scalar)] == 0 }
 
     /// Returns whether no character before this one combines with it or changes its place.
     func begins(_ scalar: UInt32) -> Bool {

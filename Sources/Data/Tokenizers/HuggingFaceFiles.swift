@@ -40,7 +40,7 @@ extension HuggingFaceTokenizer {
     /// Returns the tokenizer of a file as `text(ofCharacters:)` writes it; nil if the file describes
     /// another one.
     ///
-    /// - Throws: `Failure` (bad data) if a character is not one.
+    /// - Throws: the same as `CharacterTokenizer.init(scalars:)`.
     func characters() throws(Failure) -> CharacterTokenizer? {
         guard normalizer == nil, postProcessor == nil, truncation == nil, padding == nil,
             addedTokens.isEmpty, let split = preTokenizer?.json, preTokenizer?.type == "Split",
@@ -73,7 +73,7 @@ package struct HuggingFaceFile: Sendable {
 extension Tokenizer {
     /// Returns the files with which `AutoTokenizer` of Transformers gives the same ids.
     ///
-    /// - Parameter contextLength: the most tokens that the model reads.
+    /// - Parameter contextLength: the maximum number of tokens that the model reads.
     package func huggingFaceFiles(contextLength: Int) -> [HuggingFaceFile] {
         var settings: JSONObject = [
             "tokenizer_class": "PreTrainedTokenizerFast",

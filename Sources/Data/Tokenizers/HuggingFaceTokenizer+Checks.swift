@@ -7,8 +7,8 @@ extension HuggingFaceTokenizer {
     /// The decoder does not affect ids. A post-processor that adds tokens at the ends of a text is
     /// kept for other programs, but does not change the ids of a text here.
     ///
-    /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding, has a setting or a
-    ///   pattern that is not supported, or is inconsistent.
+    /// - Throws: `Failure` (bad data) if it is not a byte-level byte-pair encoding, has a setting or
+    ///   a pattern that is not supported, or is inconsistent.
     func bytePairs(path: String) throws(Failure) -> BytePairTokenizer {
         if let setting = unsupportedModel ?? unsupportedNormalizer {
             throw Self.unsupported(setting, path: path)
@@ -130,8 +130,8 @@ extension HuggingFaceTokenizer {
 
     /// Returns the added tokens.
     ///
-    /// - Throws: `Failure` (bad data) if one has a setting that changes the text around it, is listed
-    ///   twice, or has another id than the library gives it.
+    /// - Throws: `Failure` (bad data) if one has a setting that changes the text around it, is
+    ///   listed twice, or has another id than the library gives it.
     private func checkedAddedTokens(path: String) throws(Failure) -> [AddedToken] {
         guard !addedTokens.isEmpty else { return [] }
         var ids: [[UInt8]: Int] = [:]

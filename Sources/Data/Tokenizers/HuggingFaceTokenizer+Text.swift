@@ -28,7 +28,7 @@ extension HuggingFaceTokenizer {
         for (rank, merge) in merges.enumerated() {
             text += rank == 0 ? "\n      " : ",\n      "
             let (left, right) = (names[Int(merge.left)], names[Int(merge.right)])
-            // A name with white space, which no byte-level token has, needs the form of two strings.
+            // No byte-level token has white space; a name with it needs the form of two strings.
             text +=
                 (left + right).utf8.contains { $0 <= 0x20 }
                 ? "[\(jsonQuoted(left)), \(jsonQuoted(right))]" : jsonQuoted("\(left) \(right)")
@@ -52,7 +52,8 @@ extension HuggingFaceTokenizer {
 
     private static func addedTokens(_ settings: BytePairSettings) -> String {
         let lines = settings.addedTokens.map { token in
-            // GPT-2's file calls its only token normalized. Without a normalizer, that changes nothing.
+            // GPT-2's file calls its only token normalized, which without a normalizer changes
+            // nothing.
             let isNormalized = token.isNormalized || settings.isPlain
             return "\n    {\"id\": \(token.id), \"content\": \(jsonQuoted(token.content)), "
                 + "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, "

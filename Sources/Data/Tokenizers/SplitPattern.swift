@@ -18,7 +18,7 @@ package enum SplitPattern: String, Sendable, CaseIterable {
         }
     }
 
-    /// The most digits in one word.
+    /// The maximum number of digits in one word.
     var longestNumber: Int {
         switch self {
         case .gpt2: .max
@@ -27,6 +27,7 @@ package enum SplitPattern: String, Sendable, CaseIterable {
         }
     }
 
+    /// Returns the pattern that a regular expression spells; nil if it is another one.
     init?(regularExpression: String) {
         let utf8 = Array(regularExpression.utf8)
         let known = Self.allCases.first { $0.regularExpression.utf8.elementsEqual(utf8) }

@@ -10,7 +10,7 @@ package protocol Tokenizer: Sendable {
     var endOfText: UInt32? { get }
     /// The text of `endOfText` in the vocabulary, such as `<|endoftext|>`.
     var endOfTextName: String? { get }
-    /// The most tokens that a byte of text becomes.
+    /// The maximum number of tokens that a byte of text becomes.
     var mostTokensPerByte: Int { get }
     /// The content of `tokenizer.json`, which is all that `loadTokenizer(folder:)` needs.
     var savedForm: String { get }
@@ -28,8 +28,8 @@ package protocol Tokenizer: Sendable {
     /// - Parameter source: the name of the text in failures, such as a file's path.
     func makeEncoder(source: String) -> any TokenEncoder
 
-    /// Returns the ids of text in which the name of a special token, such as `<|endoftext|>`, means the
-    /// token.
+    /// Returns the ids of text in which the name of a special token, such as `<|endoftext|>`, means
+    /// the token.
     ///
     /// - Throws: `Failure` (bad data) that names a character without an id.
     func encodeWithSpecialTokens(_ text: String, source: String) throws(Failure) -> [UInt32]

@@ -67,15 +67,19 @@ package func loadTokenizer(path: String) throws(Failure) -> any Tokenizer {
             .missingInput, path, "does not exist",
             remedy: "give --tokenizer a \(tokenizerFileName), or a folder with one")
     }
-    guard FileSystem.isFolder(path) else { return try readTokenizer(path) }
+    guard FileSystem.isFolder(path) else { return try readTokenizer(path, remedy: useOwnFile) }
     let inside = "\(path)/\(tokenizerFileName)"
     guard FileSystem.exists(inside) else { return try BytePairTokenizer(folder: path) }
-    return try readTokenizer(inside)
+    return try readTokenizer(inside, remedy: useOwnFile)
 }
 
 /// Reads a file in Lockstep's or Hugging Face's layout.
-private func readTokenizer(_ path: String) throws(Failure) -> any Tokenizer {
-    let file: TokenizerFile = try readJSON(path, remedy: tokenizeAgain)
+///
+/// - Parameter remedy: the remedy if the file is damaged.
+private func readTokenizer(
+    _ path: String, remedy: String = tokenizeAgain
+) throws(Failure) -> any Tokenizer {
+    let file: TokenizerFile = try readJSON(path, remedy: remedy)
     switch file {
     case .huggingFace(let file): return try file.tokenizer(path: path)
     case .plain(_, let version, _) where version != 1:

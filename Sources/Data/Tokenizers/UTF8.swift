@@ -157,6 +157,8 @@ struct ValidatedText: ~Copyable {
     private(set) var validBytes = 0
     private let source: String
 
+    /// Creates an empty text.
+    ///
     /// - Parameter source: the name of the text in failures.
     init(source: String) { self.source = source }
 

@@ -64,7 +64,7 @@ extension WordScanner {
         return position < end || isFinal ? position : nil
     }
 
-    /// Returns the end of white space: after its last line break if it has one, otherwise before its
+    /// Returns the end of white space: after its last line break if it has one; otherwise before its
     /// last character if a word follows, and after all of it at the end of the text.
     private func spacesEnd(
         _ text: UnsafePointer<UInt8>, start: Int, end: Int, isFinal: Bool

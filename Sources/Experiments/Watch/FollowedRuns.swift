@@ -2,18 +2,18 @@ import Report
 import Support
 import Training
 
-/// Runs about which a page is written again and again until they are over.
+/// Runs whose page is rewritten until they are over.
 package struct FollowedRuns: Sendable {
     private var runs: [RunWatch]
-    /// Whether all runs are over, so that the last page was the last.
+    /// Whether all runs are over, so that the newest page is the last.
     package private(set) var areOver = false
 
     package init(_ runs: [RunFolder]) { self.runs = runs.map { RunWatch($0) } }
 
-    /// Returns the page about the runs as they are now; nil if a run has no step yet. The last page
-    /// is not reloaded.
+    /// Returns the page about the runs as they are now; nil if a run has no step yet. A browser does
+    /// not reload the last page.
     ///
-    /// - Parameter seconds: the interval after which a browser loads the page again.
+    /// - Parameter seconds: the interval after which a browser reloads the page.
     /// - Throws: `Failure` if a run's files cannot be read, or if a run is over without a step.
     package mutating func nextPage(reloadingAfter seconds: Double) throws(Failure) -> Page? {
         for index in runs.indices { try runs[index].update(at: 0) }

@@ -5,7 +5,7 @@ import Training
 
 /// The history of a run, kept small enough to be drawn again every second.
 package struct RunHistory: Sendable {
-    /// The numbers of a step, or the means of some adjacent ones.
+    /// The numbers of a step, or their means over several adjacent steps.
     struct Point: Sendable {
         var step: Int
         var loss: Double
@@ -20,13 +20,14 @@ package struct RunHistory: Sendable {
     private(set) var evaluations: [(step: Int, loss: Double)] = []
     private(set) var diagnoses: [Diagnosis] = []
     private(set) var highestRate = 0.0
-    /// The seconds that the steps took that were added, without those that were left out.
+    /// The total time of the added steps in seconds. It lacks the steps that `MetricsFollower` left
+    /// out.
     private(set) var stepSeconds = 0.0
     /// The number of steps that a point stands for.
     private var stepsPerPoint = 1
     private var pending: [Point] = []
 
-    /// The number of points above which neighbors are joined.
+    /// The even number of points at which neighbors are joined.
     private static let pointLimit = 4096
     /// The number of the last steps that are kept.
     static let recentLimit = 200
@@ -44,7 +45,7 @@ package struct RunHistory: Sendable {
     /// Whether a step was taken.
     var hasSteps: Bool { !recent.isEmpty }
 
-    /// The median time of the last steps; 0 if there is none.
+    /// The median time of the last steps in seconds; 0 if there is none.
     package var usualStepSeconds: Double {
         let seconds = recent.compactMap { $0["step_seconds"] }
         return seconds.isEmpty ? 0 : median(seconds)
@@ -88,8 +89,8 @@ package struct RunHistory: Sendable {
         guard pending.count == stepsPerPoint else { return }
         points.append(Self.mean(pending[...]))
         pending.removeAll(keepingCapacity: true)
-        guard points.count > Self.pointLimit else { return }
-        points = stride(from: 0, to: points.count - 1, by: 2).map { Self.mean(points[$0...$0 + 1]) }
+        guard points.count == Self.pointLimit else { return }
+        points = stride(from: 0, to: points.count, by: 2).map { Self.mean(points[$0...$0 + 1]) }
         stepsPerPoint *= 2
     }
 

@@ -13,7 +13,7 @@ package struct RunWatch: Sendable {
     /// The start of the observation: the time in seconds, and the seconds of the steps until then.
     private var observed: (time: Double, stepSeconds: Double)?
 
-    /// The seconds of observation from which the time between steps is known.
+    /// The seconds of observation after which the time between steps is known.
     private static let leastObservation = 60.0
 
     package init(_ run: RunFolder) {
@@ -25,7 +25,7 @@ package struct RunWatch: Sendable {
     /// The number of steps of the run's recipe; nil before the run exists.
     package var steps: Int? { reader.steps }
 
-    /// Reads what is new.
+    /// Reads the lines that were added since the last call, and the run's state.
     ///
     /// - Parameter time: the seconds on a clock that does not go back.
     /// - Throws: `Failure` if a file of the run cannot be read.
@@ -47,7 +47,8 @@ package struct RunWatch: Sendable {
 
     /// Returns the seconds until the last step; nil unless the run is training and has taken a step.
     ///
-    /// Evaluations and checkpoints between the steps count as far as they were observed.
+    /// After a minute of observation, the estimate includes the time between the steps, in which
+    /// evaluations and checkpoints run.
     package func secondsLeft(at time: Double) -> Double? {
         guard status == .training, let steps, history.usualStepSeconds > 0 else { return nil }
         let left = Double(max(0, steps - history.lastStep)) * meanStepSeconds

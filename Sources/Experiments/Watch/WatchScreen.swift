@@ -5,8 +5,8 @@ package struct WatchScreen: Sendable {
 
     package init() {}
 
-    /// Returns the text that replaces the lines on the screen. It is to be written at once, so that
-    /// the screen does not flicker.
+    /// Returns the text that replaces the lines on the screen. Write it with one call, so that the
+    /// screen does not flicker.
     ///
     /// - Parameters:
     ///   - columns: the width of the terminal. If it changes, the screen is cleared, because the

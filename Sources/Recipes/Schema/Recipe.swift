@@ -36,8 +36,8 @@ package struct Recipe: Sendable, Equatable {
     ///   - settingsFile: the path of the file that has the settings; nil for the command line.
     ///   - omitting: a section that is not read.
     ///   - model: the values of unset keys of [model]; nil for their defaults.
-    /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of the
-    ///   wrong kind.
+    /// - Throws: `Failure` (configuration) that names a key that does not exist or has a value of
+    ///   the wrong kind.
     package init(
         unchecked toml: String, name: String, settings: [RecipeSetting] = [],
         settingsFile: String? = nil, omitting: String? = nil, model: GPTConfiguration? = nil
@@ -65,6 +65,12 @@ package struct Recipe: Sendable, Equatable {
         }
         if !written.contains("optimizer.weight_decay") {
             optimizer.weightDecay = OptimizerConfiguration(name: optimizer.name).weightDecay
+        }
+        // Keys of another architecture would not be valid.
+        if let model, self.model.architecture != model.architecture {
+            self = try Recipe(
+                unchecked: toml, name: name, settings: settings, settingsFile: settingsFile,
+                omitting: omitting)
         }
         // The base of another parametrization would not be valid.
         guard model != nil, written.contains("model.parametrization") else { return }

@@ -36,11 +36,11 @@ extension Recipe {
             "llama: base of the rotary frequencies; if unset, 10000."),
         .init(
             "model.rope_scaling", \.model.ropeScaling,
-            "llama: Llama 3's scaling of these: { factor, low_frequency, high_frequency, original_context }."
+            "llama: Llama 3's frequency scaling: { factor, low_frequency, high_frequency, original_context }."
         ),
         .init(
             "model.norm_epsilon", \.model.normEpsilon,
-            "llama: added to the mean square in norms; if unset, 1e-5."),
+            "llama: the number that norms add to the mean square; if unset, 1e-5."),
         .init(
             "model.bias", \.model.biasKey, "gpt2: biases in linear layers and layer norms."),
         .init(
@@ -235,7 +235,7 @@ extension Recipe {
             "Steps between TensorBoard's histograms of weights and gradients; 0 for none."),
         .init(
             "telemetry.sample_every", \.telemetry.sampleEvery,
-            "Steps between texts in TensorBoard that the model generates; 0 for none."),
+            "Steps between TensorBoard's samples, which the model generates; 0 for none."),
     ]
 }
 

@@ -15,8 +15,8 @@ package struct SweepFolder: Sendable {
     package var specification: String { "\(path)/sweep.toml" }
     /// The path of a copy of the recipe that the specification names.
     package var recipe: String { "\(path)/base-recipe.toml" }
-    /// The path of the file with the location and the fingerprint of the data, the hash of the recipe,
-    /// and the initial model.
+    /// The path of the file with the location and the fingerprint of the data, the hash of the
+    /// recipe, and the initial model.
     package var origin: String { "\(path)/origin.json" }
     /// The path of the file with a line for each point that has ended.
     package var ledger: String { "\(path)/ledger.jsonl" }

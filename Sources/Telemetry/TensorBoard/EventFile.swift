@@ -15,7 +15,7 @@ package final class EventFile {
     /// The number of events that were lost because too many waited.
     package private(set) var lostEvents = 0
 
-    /// The number of bytes that wait at most.
+    /// The maximum number of bytes that wait.
     private static let waitingLimit = 16 << 20
 
     /// Creates a file that does not exist yet.
@@ -62,7 +62,7 @@ package final class EventFile {
         try file?.synchronize()
     }
 
-    /// More bytes than the event of a step has.
+    /// The size in bytes below which the memory of written events is kept for the next ones.
     private static let usualBytes = 1 << 12
 
     private func create() throws(Failure) -> AppendedFile {
@@ -84,7 +84,7 @@ package final class EventFile {
     private func newName() throws(Failure) -> String {
         let newest = try FileSystem.names(in: folder).compactMap(Self.seconds(inName:)).max() ?? 0
         let seconds = max(Int(WallClock.seconds), newest + 1)
-        // TensorBoard expects ten digits.
+        // TensorBoard expects ten digits, which last until the year 2286.
         let digits = String(seconds)
         let padded = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
         let place = host.replacing("/", with: "_")
@@ -96,7 +96,8 @@ package final class EventFile {
     /// Returns the seconds in the name of an event file; nil if the name is another file's.
     private static func seconds(inName name: String) -> Int? {
         guard name.hasPrefix(prefix) else { return nil }
-        return Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+        let digits = name.dropFirst(prefix.count).prefix { $0 != "." }
+        return digits.count <= 10 ? Int(digits) : nil
     }
 
     private static func record(step: Int, _ content: TensorBoardEvent.Content) -> [UInt8] {

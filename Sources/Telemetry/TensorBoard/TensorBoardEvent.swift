@@ -5,7 +5,7 @@ package struct HistogramSummary: Sendable, Equatable {
     package var sum: Double
     package var sumOfSquares: Double
     /// The bins in ascending order: the exclusive upper limit of each and the number of its values.
-    /// The lower limit is the upper limit of the bin before.
+    /// The lower limit of a bin is the upper limit of the bin before it.
     package var bins: [(limit: Double, count: Int)]
 
     package init(

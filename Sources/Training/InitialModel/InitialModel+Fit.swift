@@ -8,16 +8,15 @@ extension InitialModel {
     /// round their vocabulary up to a multiple of at most this number.
     private static let mostUnknownPadding = 127
 
-    /// The values of unset keys of [model]: those of the model, apart from its vocabulary, which
-    /// the data decide.
+    /// The values of unset keys of [model]: those of the model except its vocabulary, which the data
+    /// decide.
     package var defaults: GPTConfiguration {
         var defaults = configuration
         defaults.vocabularySize = 0
         return defaults
     }
 
-    /// Returns a recipe whose vocabulary is the model's if neither the recipe nor the data state
-    /// one.
+    /// Returns a recipe whose vocabulary is the model's if neither the recipe nor the data state one.
     func settlingVocabulary(of recipe: Recipe, dataPath: String?) -> Recipe {
         var recipe = recipe
         if recipe.model.vocabularySize == 0, let dataPath,
@@ -38,36 +37,49 @@ extension InitialModel {
         fitting model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
     ) throws(Failure) -> String {
         let digest = "SHA-256 \(record.digest.prefix(12))..."
-        return ([ "\(record.title), \(digest)" ]
-            + (try fit(model, dataPath: dataPath, tokenizer: tokenizer))).joined(separator: "; ")
+        let notes = try fit(model, dataPath: dataPath, tokenizer: tokenizer)
+        return (["\(record.title), \(digest)"] + notes).joined(separator: "; ")
     }
 
     private func fit(
         _ model: GPTConfiguration, dataPath: String, tokenizer: (any Tokenizer)?
     ) throws(Failure) -> [String] {
-        for (key, own, theirs) in [
-            ("layers", model.layers, configuration.layers),
-            ("heads", model.heads, configuration.heads),
-            ("width", model.width, configuration.width),
-        ] where own != theirs {
+        for (own, theirs) in zip(Self.shape(of: model), Self.shape(of: configuration))
+        where own.value != theirs.value {
             throw .key(
-                "[model] \(key)", own, "is \(theirs) in \(record.title)",
-                remedy: "remove it to use the model's, or set it to \(theirs)")
+                "[model] \(own.key)", own.value, "is \(theirs.value) in \(record.title)",
+                remedy: "remove it to use the model's, or set it to \(theirs.value)")
         }
         return try notes + contextNotes(model) + biasNotes(model)
             + vocabularyNotes(model, dataPath: dataPath, tokenizer: tokenizer)
     }
 
+    /// The keys that decide the function of a model, with their values as in a recipe.
+    private static func shape(of model: GPTConfiguration) -> [(key: String, value: String)] {
+        let scaling = model.ropeScaling?.toml ?? "unset"
+        return [
+            ("architecture", jsonQuoted(model.architecture)), ("layers", "\(model.layers)"),
+            ("heads", "\(model.heads)"), ("kv_heads", "\(model.kvHeadCount)"),
+            ("width", "\(model.width)"), ("hidden_width", "\(model.mlpWidth)"),
+            ("rope_theta", "\(model.rotaryBase)"), ("rope_scaling", scaling),
+            ("norm_epsilon", "\(model.rmsNormEpsilon)"), ("tied_head", "\(model.tiesHead)"),
+        ]
+    }
+
     private func contextNotes(_ model: GPTConfiguration) throws(Failure) -> [String] {
         let (own, theirs) = (model.contextLength, configuration.contextLength)
-        guard own <= theirs else {
+        guard own <= theirs || model.isLlama else {
             throw .key(
                 "[model] context_length", own,
                 "is more than the \(theirs) positions of \(record.title)",
                 remedy: "set it to \(theirs) or less, or remove it to use the model's")
         }
-        return own == theirs
-            ? [] : ["uses the first \(own) of the model's \(Format.count(theirs)) positions"]
+        guard own != theirs else { return [] }
+        return [
+            own < theirs
+                ? "uses the first \(own) of the model's \(Format.count(theirs)) positions"
+                : "uses more than the model's \(Format.count(theirs)) positions, which are rotary"
+        ]
     }
 
     private func biasNotes(_ model: GPTConfiguration) throws(Failure) -> [String] {

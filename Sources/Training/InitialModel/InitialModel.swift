@@ -8,7 +8,7 @@ import Support
 /// A trained model from which a run starts: a run's checkpoint, or a folder in Hugging Face's
 /// layout. Only one rank opens it.
 ///
-/// Only the parameters are used. The optimizer's moments start at zero and the steps at one.
+/// Only the parameters are used. The optimizer's moments and the step count start at zero.
 package final class InitialModel {
     package let record: InitialModelRecord
     /// The model's own configuration; its vocabulary is the number of rows of its token table.
@@ -115,7 +115,7 @@ package final class InitialModel {
                 "\(configurationName) has \(dropout), but [model] dropout is one number; it is 0 "
                     + "unless the recipe sets it")
         }
-        if try !entries.tiesHead(), tensors.shape(of: configuration.huggingFaceNames.head) == nil {
+        if !configuration.tiesHead, tensors.shape(of: configuration.huggingFaceNames.head) == nil {
             throw .key(
                 "\(path): tie_word_embeddings", false, "calls for a head, but no file has one",
                 remedy: "get a fresh copy of the model, or use another one", code: .badData)
@@ -142,8 +142,11 @@ package final class InitialModel {
 
     // MARK: - Tensors
 
-    /// Checks that the tensors are those of the configuration, which gets no biases if they all are
-    /// missing.
+    /// Checks that the tensors are those of the configuration, and removes its biases if the tensors
+    /// have none.
+    ///
+    /// - Throws: `Failure` (bad data) that names the tensor that is missing, unknown or of another
+    ///   shape; (I/O).
     private static func check(_ opened: inout Opened) throws(Failure) {
         let tensors = opened.tensors
         let names = Set(tensors.names)

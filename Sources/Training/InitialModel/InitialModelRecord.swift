@@ -45,8 +45,7 @@ package struct InitialModelRecord: Sendable, Equatable {
     /// The request that opens the model again.
     package var request: InitialModelRequest { InitialModelRequest(path: path, step: step) }
 
-    /// Returns the values of unset keys of [model], which are those of the model apart from its
-    /// vocabulary.
+    /// Returns the values of unset keys of [model]: those of the model except its vocabulary.
     ///
     /// - Throws: `Failure` (configuration) if the record is damaged.
     package func defaults() throws(Failure) -> GPTConfiguration {
@@ -67,7 +66,8 @@ package struct InitialModelRecord: Sendable, Equatable {
         }
     }
 
-    /// Returns whether a request names this model, as far as that shows without opening it.
+    /// Returns whether a request may name this model, which is not opened: "best" is taken for the
+    /// recorded checkpoint.
     package func isNamed(by request: InitialModelRequest) -> Bool {
         let isStep =
             request.checkpoint == nil || request.checkpoint == .best

@@ -5,7 +5,8 @@ import Recipes
 import Support
 import Telemetry
 
-/// The histograms of weights and gradients, and the texts that the model generates, for TensorBoard.
+/// The histograms of weights and gradients, and the samples that the model generates, for
+/// TensorBoard.
 ///
 /// Rank 0 records them. The other ranks only count the gradients that rank 0 does not have.
 final class ModelTelemetry {
@@ -82,8 +83,8 @@ final class ModelTelemetry {
 
     /// Returns a histogram of each tensor on rank 0.
     ///
-    /// - Parameter ranges: the ranges that this rank has if the ranks have different ones, so every
-    ///   rank must call this; nil if rank 0 has all.
+    /// - Parameter ranges: the ranges that this rank has if the ranks have different ones; this is
+    ///   then collective. Nil if rank 0 has all.
     private func histograms(
         of arena: Buffer<Float>, prefix: String, in ranges: [Range<Int>]?
     ) throws(Failure) -> [SummaryValue] {
@@ -151,7 +152,7 @@ private final class TextSampler {
     private let generator: Generator
     private let generation: TextGeneration
 
-    /// The number of tokens in a text.
+    /// The maximum number of tokens in a text.
     private static let tokens = 128
 
     init(
@@ -177,8 +178,8 @@ private final class TextSampler {
         var bytes: [UInt8] = []
         let isWhole = try? generation.run(generator, tokens: Self.tokens) { bytes += $0 }
         guard isWhole == true else { return nil }
-        return String(decoding: bytes, as: UTF8.self).split(
-            separator: "\n", omittingEmptySubsequences: false
-        ).map { "    \($0)" }.joined(separator: "\n")
+        // A string would not be split at the line break of a CR LF.
+        return bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .map { "    " + String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
     }
 }

@@ -171,7 +171,7 @@ package final class StepRunner {
     ///   - learningRate: the step's rate, the same on all ranks; nil for the rate of the schedule.
     ///   - requests: returns the requests of this rank; called late in the step.
     ///   - observe: receives the gradients of a step that is not skipped, before clipping: all of
-    ///     them, or with a sharded optimizer the ranges of the rank's own shard; nil if unneeded.
+    ///     them, or with a sharded optimizer the ranges of the rank's own shard. Nil for none.
     ///   - batches: returns the step's micro-batches.
     /// - Returns: the step's results and the requests of all ranks.
     /// - Throws: `Failure` if MPI reports an error.

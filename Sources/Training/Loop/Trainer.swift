@@ -112,8 +112,8 @@ package final class Trainer {
     /// - Parameters:
     ///   - initial: the trained model to start from if no checkpoint was written, on rank 0; nil for
     ///     new parameters.
-    ///   - savesStart: whether a run that starts again from that model writes a checkpoint before its
-    ///     first step, the same on all ranks.
+    ///   - savesStart: whether a run that starts again from that model writes a checkpoint before
+    ///     its first step, the same on all ranks.
     package func resume(
         orStartFrom initial: InitialModel? = nil, savesStart: Bool = false
     ) throws(Failure) -> Int? {

@@ -209,7 +209,7 @@ extension MetricsFields {
         fields.compactMap { field in field.tag.map { (field.name, $0) } }
     }
 
-    /// Returns a line's numbers as scalars for TensorBoard; a number that is not finite stays one.
+    /// Returns a line's numbers, finite or not, as scalars for TensorBoard.
     static func scalars(_ line: JSONObject) -> [SummaryValue] {
         tags.compactMap { name, tag in
             line[name]?.number.map { SummaryValue(tag, .scalar($0)) }

@@ -8,7 +8,7 @@ import Support
 /// The model of a run's checkpoint, to be written as a folder that Hugging Face's Transformers
 /// loads.
 ///
-/// It has the average of the parameters if the recipe has one, like the run's own evaluations.
+/// It has the average of the parameters if the recipe averages them, like the run's evaluations.
 package struct ModelExport {
     private let run: RunFolder
     private let recipe: Recipe
@@ -99,13 +99,13 @@ package struct ModelExport {
     private func writeTensors(
         of model: GPTConfiguration, into folder: String
     ) throws(Failure) -> Int {
-        let prefix = model.huggingFaceNames.prefix
+        let names = model.huggingFaceNames
         var whole = model
-        whole.bias = true
+        if !model.isLlama { whole.bias = true }
         var added = 0
         let sources = try GPTLayout(whole).arena.tensors.map {
             (tensor) throws(Failure) -> TensorSource in
-            let name = prefix + tensor.name
+            let name = (tensor.name == names.head ? "" : names.prefix) + tensor.name
             guard tensors.shape(of: tensor.name) == nil, !model.bias,
                 tensor.name.hasSuffix(".bias")
             else {

@@ -97,8 +97,8 @@ package struct RunInspection {
     /// Generates samples that continue a prompt, in the precision in which the run is trained and
     /// evaluated; `write` receives the bytes as they are generated.
     ///
-    /// A sample ends at the end-of-text token. In a prompt, the name of a special token is encoded as the
-    /// token.
+    /// A sample ends at the end-of-text token. In a prompt, the name of a special token is encoded as
+    /// the token.
     ///
     /// - Throws: `Failure` (missing input) if the run has no tokenizer; (bad data) if the prompt
     ///   has a character that is not in the vocabulary.

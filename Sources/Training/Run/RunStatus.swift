@@ -30,15 +30,15 @@ package struct RunStatusReader: Sendable {
     package let run: RunFolder
     /// The recipe that was read last, and the file in which it was.
     private var known: (file: FileStatus, steps: Int)?
-    /// Whether a process of this machine was seen with the run's lock.
+    /// Whether a process of this machine was seen to hold the run's lock.
     private var sawLock = false
-    /// The log after the process had gone; nil while it has the lock.
+    /// The status of the log after the process released the lock; nil while it holds the lock.
     private var lastLog: FileStatus?
 
-    /// The seconds without a new line after which a run without a visible lock is over: if the
-    /// process could run on another machine, and otherwise.
+    /// The seconds without a new line after which a run without a visible lock is over, if the
+    /// process could run on another machine and if it could not.
     private static let (silenceElsewhere, silenceHere) = (60.0, 5.0)
-    /// The number of steps' times that extend the silence.
+    /// The number of steps without a new line after which the same run is over, if that is longer.
     private static let (stepsElsewhere, stepsHere) = (20.0, 5.0)
 
     package init(_ run: RunFolder) { self.run = run }

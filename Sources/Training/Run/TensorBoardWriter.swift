@@ -6,7 +6,6 @@ import Telemetry
 /// The object that writes a run's event file for TensorBoard on rank 0. No failure ends the run.
 final class TensorBoardWriter {
     private let file: EventFile
-    private let folder: String
     private let logger = Logger(label: "lockstep")
     /// Whether the last event could not be written.
     private var eventsWait = false
@@ -16,9 +15,8 @@ final class TensorBoardWriter {
     ///
     /// - Parameter firstStep: the first step of a resumed run; nil for a new run.
     init(_ run: RunFolder, resumingAt firstStep: Int?) {
-        folder = run.tensorBoard
         file = EventFile(
-            in: folder, host: Communicator.hostName, resumingAt: firstStep)
+            in: run.tensorBoard, host: Communicator.hostName, resumingAt: firstStep)
         attempt { (file) throws(Failure) in try file.writeWaitingRecords() }
     }
 

@@ -20,8 +20,9 @@ extension TrainingPlan {
         let layoutText =
             Format.layout(ranks: ranks, threads: threads)
             + (hosts > 1 ? " on \(hosts) hosts" : "")
+        let kind = model.isLlama ? "LLaMA" : "GPT"
         let first =
-            "training a \(model.isLlama ? "LLaMA" : "GPT") of \(Format.count(model.parameterCount)) parameters for "
+            "training a \(kind) of \(Format.count(model.parameterCount)) parameters for "
             + "\(Format.counted(steps, "step")) on \(layoutText), into \(runPath)"
         let rows: [(String, String)] = [
             (
