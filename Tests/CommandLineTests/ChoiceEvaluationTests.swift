@@ -17,7 +17,7 @@ extension CommandLineTests {
         private static let questions = [
             Question(context: "the lane and the", endings: ["knar", "rank"], label: 1),
             Question(
-                context: "the rank make a", endings: ["sum, and the sum", "x,ms und eeh", "mus"],
+                context: "the rank make a", endings: ["sum, and the sum", "w,ms und eeh", "mus"],
                 label: 0),
             Question(context: "a batch of", endings: ["i;", "eeeeesion", "noise falls"], label: 2),
             // The label is wrong, so no choice is right.
