@@ -5,10 +5,10 @@ import PackageDescription
 // 2013) is the oldest machine Lockstep runs on; the matrix kernels go higher by themselves at run
 // time.
 let machine = ["-march=x86-64-v3"]
-let swiftSettings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .unsafeFlags(machine.flatMap { ["-Xcc", $0] }),
-]
+// For targets without arithmetic. A package can depend on a version of a product only if its
+// targets have no unsafe flags.
+let portableSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+let swiftSettings = portableSettings + [.unsafeFlags(machine.flatMap { ["-Xcc", $0] })]
 // For the target with the floating-point loops, which overflow traps would keep from being
 // vectorized. This removes preconditions too, so the callers check what comes from users.
 let uncheckedSettings =
@@ -34,7 +34,13 @@ func tests(
 
 let package = Package(
     name: "lockstep",
-    products: [.executable(name: "lockstep", targets: ["lockstep"])],
+    products: [
+        .executable(name: "lockstep", targets: ["lockstep"]),
+        // Libraries for other packages; the page "In Swift programs" describes them.
+        .library(name: "MPI", targets: ["MPI", "Support"]),
+        .library(name: "Optimizers", targets: ["Optimizers", "Recipes", "Compute", "Support"]),
+        .library(name: "Safetensors", targets: ["Checkpoints", "Compute", "Support"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -114,8 +120,9 @@ let package = Package(
 
         // Foundations
         target("Compute", ["CCompute", "Support"], unchecked: true),
-        target("Support", ["COpenSSL"]),
-        target("MPI", ["COpenMPI", "Support"]),
+        .target(name: "Support", dependencies: ["COpenSSL"], swiftSettings: portableSettings),
+        .target(
+            name: "MPI", dependencies: ["COpenMPI", "Support"], swiftSettings: portableSettings),
         target("Statistics", ["CMinpack"]),
         .target(
             name: "CCompute",
@@ -202,7 +209,7 @@ let package = Package(
                 "TestSupport",
             ], path: "Tests/Fuzzing", exclude: ["Fuzzing.swift", "Seeds", "run"],
             swiftSettings: swiftSettings),
-        tests("Launch", ["TestSupport", "lockstep", "multirank-probe"]),
+        tests("Launch", ["Checkpoints", "TestSupport", "lockstep", "multirank-probe"]),
         tests(
             "MultiRank",
             ["Checkpoints", "Collectives", "Compute", "TestSupport", "lockstep", "multirank-probe"]),

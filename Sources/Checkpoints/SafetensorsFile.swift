@@ -9,19 +9,19 @@ import Support
 ///
 /// The file is read rather than mapped into memory, because a signal kills the process if a mapped
 /// file is truncated or the disk fails. Only tensors that are used are read.
-package struct SafetensorsFile: ~Copyable {
-    package let path: String
+public struct SafetensorsFile: ~Copyable {
+    public let path: String
     /// The tensors in the order of their data.
-    package let tensors: [StoredTensor]
+    public let tensors: [StoredTensor]
     /// The free-form strings of the header.
-    package let metadata: [String: String]
+    public let metadata: [String: String]
     private let file: Descriptor
     private let dataStart: Int
 
     /// Opens a file and checks its header against all rules of the format.
     ///
     /// - Throws: `.missingInput`, `.inputOutput`, `.badData`.
-    package init(opening path: String) throws(Failure) {
+    public init(opening path: String) throws(Failure) {
         let file = try Descriptor(reading: path)
         let header = try SafetensorsHeader(reading: file)
         self.path = path
@@ -32,14 +32,14 @@ package struct SafetensorsFile: ~Copyable {
     }
 
     /// The tensor of a name, which is compared byte by byte; nil if there is none.
-    package subscript(name: String) -> StoredTensor? {
+    public subscript(name: String) -> StoredTensor? {
         tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
     }
 
     /// Calls a closure with a copy of a tensor's bytes, which is aligned for every type.
     ///
     /// - Throws: `.inputOutput`; `.badData` if the file became shorter; the closure's failure.
-    package borrowing func withBytes<Result>(
+    public borrowing func withBytes<Result>(
         of tensor: StoredTensor, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let bytes = UnsafeMutableRawBufferPointer.allocate(
@@ -81,7 +81,7 @@ package struct SafetensorsFile: ~Copyable {
     /// - Parameter shape: the shape that the tensor must have.
     /// - Throws: `.badData` if the file has no such tensor, has one of another shape or type, or
     ///   became shorter; `.inputOutput`.
-    package borrowing func copy(
+    public borrowing func copy(
         _ name: String, shape: [Int], into destination: UnsafeMutablePointer<Float>
     ) throws(Failure) {
         let place = place(of: try tensor(name, shape: shape))
@@ -138,7 +138,7 @@ package struct SafetensorsFile: ~Copyable {
     ///
     /// - Throws: `.badData` if a tensor is missing, has another shape or type, or is not in the
     ///   layout; the arena may then be partly overwritten.
-    package borrowing func copy(
+    public borrowing func copy(
         _ layout: ArenaLayout, into arena: Buffer<Float>
     ) throws(Failure) {
         for tensor in layout.tensors {

@@ -1,7 +1,7 @@
 import Support
 
 /// The element types of the safetensors format that fill whole bytes.
-package enum ElementType: String, Sendable, CaseIterable {
+public enum ElementType: String, Sendable, CaseIterable {
     case bool = "BOOL"
     case uint8 = "U8"
     case int8 = "I8"
@@ -21,7 +21,7 @@ package enum ElementType: String, Sendable, CaseIterable {
     case complex64 = "C64"
 
     /// The number of bytes of an element.
-    package var byteCount: Int {
+    public var byteCount: Int {
         switch self {
         case .bool, .uint8, .int8, .float8E5M2, .float8E4M3, .float8E8M0: 1
         case .uint16, .int16, .float16, .bfloat16: 2
@@ -32,13 +32,13 @@ package enum ElementType: String, Sendable, CaseIterable {
 }
 
 /// The entry of a tensor in the header of a safetensors file.
-package struct StoredTensor: Sendable, Equatable {
-    package let name: String
-    package let type: ElementType
+public struct StoredTensor: Sendable, Equatable {
+    public let name: String
+    public let type: ElementType
     /// The extents of the tensor: empty for a scalar, with a zero if there are no elements.
-    package let shape: [Int]
+    public let shape: [Int]
     /// The tensor's bytes, counted from the start of the data.
-    package let range: Range<Int>
+    public let range: Range<Int>
 }
 
 /// The header of a safetensors file, checked against all rules of the format.

@@ -3,19 +3,19 @@ import Support
 
 /// A tensor to be written, with its name, type, shape, and the source of its data: memory that
 /// outlives the write, or a closure that delivers the data in pieces.
-package struct TensorSource {
+public struct TensorSource {
     /// A closure that passes all data to `write`, in order, in pieces of any size.
     package typealias Pieces = (
         _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) -> Void
 
-    package let name: String
-    package let type: ElementType
-    package let shape: [Int]
+    public let name: String
+    public let type: ElementType
+    public let shape: [Int]
     private let pieces: Pieces
 
     /// Creates an fp32 tensor; `base` points to as many elements as the shape has.
-    package init(name: String, shape: [Int], base: UnsafePointer<Float>) {
+    public init(name: String, shape: [Int], base: UnsafePointer<Float>) {
         let count = shape.reduce(1, *)
         self.init(
             name: name, type: .float32, shape: shape,
@@ -23,7 +23,7 @@ package struct TensorSource {
     }
 
     /// Creates a tensor of any type; `bytes` are its little-endian elements.
-    package init(name: String, type: ElementType, shape: [Int], bytes: UnsafeRawBufferPointer) {
+    public init(name: String, type: ElementType, shape: [Int], bytes: UnsafeRawBufferPointer) {
         self.init(name: name, type: type, shape: shape) { (write) throws(Failure) in
             try write(bytes)
         }
@@ -66,7 +66,7 @@ package struct TensorSource {
     }
 
     /// Returns the tensors of a layout in their arena, which must outlive the write.
-    package static func all(
+    public static func all(
         of layout: ArenaLayout, in arena: Buffer<Float>
     ) -> [TensorSource] {
         layout.tensors.map { tensor in

@@ -21,7 +21,7 @@ extension Communicator {
     /// - Throws: the failure of the lowest rank that failed, on every rank. The sentence begins
     ///   with that rank and its host, unless all ranks failed alike or it is rank 0 of a job on one
     ///   host.
-    package func agree<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+    public func agree<Value>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let outcome = Result(catching: body)
         var own = Report(code: 0, host: "", sentence: "")
         if case .failure(let failure) = outcome {
@@ -42,7 +42,7 @@ extension Communicator {
     ///
     /// - Throws: the failure of `body`, on every rank.
     @discardableResult
-    package func onFirstRank<Value>(
+    public func onFirstRank<Value>(
         _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value? {
         try agree { () throws(Failure) -> Value? in rank == 0 ? try body() : nil }
@@ -60,7 +60,7 @@ extension Communicator {
 
     /// Returns whether a condition holds on at least one rank. Collective: every rank must call
     /// this.
-    package func isTrueOnAnyRank(_ condition: Bool) throws(Failure) -> Bool {
+    public func isTrueOnAnyRank(_ condition: Bool) throws(Failure) -> Bool {
         try allReduce(Int64(condition ? 1 : 0), .maximum) == 1
     }
 
@@ -101,7 +101,7 @@ extension Communicator {
     /// Rank 0 alone prints a failure that all ranks threw together. Any other failure is printed by
     /// the rank that met it, with its rank and host, and the job is aborted so that no rank waits
     /// for it.
-    package func exit(reporting failure: Failure) -> Never {
+    public func exit(reporting failure: Failure) -> Never {
         let isAgreed =
             lastAgreed.withLock { $0 } == AgreedFailure(failure: failure, size: size)
         if !isAgreed || rank == 0 {

@@ -2,28 +2,28 @@ import COpenMPI
 import Support
 
 /// A number that MPI can reduce.
-package protocol ReducibleScalar: AdditiveArithmetic, BitwiseCopyable, Sendable {
+public protocol ReducibleScalar: AdditiveArithmetic, BitwiseCopyable, Sendable {
     /// The MPI datatype.
     static var datatype: MPI_Datatype { get }
 }
 
 extension Int64: ReducibleScalar {
     /// `MPI_INT64_T`.
-    package static var datatype: MPI_Datatype { lockstep_int64() }
+    public static var datatype: MPI_Datatype { lockstep_int64() }
 }
 
 extension Float: ReducibleScalar {
     /// `MPI_FLOAT`.
-    package static var datatype: MPI_Datatype { lockstep_float() }
+    public static var datatype: MPI_Datatype { lockstep_float() }
 }
 
 extension Double: ReducibleScalar {
     /// `MPI_DOUBLE`.
-    package static var datatype: MPI_Datatype { lockstep_double() }
+    public static var datatype: MPI_Datatype { lockstep_double() }
 }
 
 /// An operation that combines the ranks' values.
-package enum ReductionOperation: Sendable {
+public enum ReductionOperation: Sendable {
     case minimum, maximum, sum
 
     fileprivate var handle: MPI_Op {
@@ -37,17 +37,17 @@ package enum ReductionOperation: Sendable {
 
 extension Communicator {
     /// The largest piece of a message in bytes: MPI's counts are 32-bit.
-    package static let largestPiece = 1 << 30
+    public static let largestPiece = 1 << 30
 
     /// Waits until every rank has called this, by `MPI_Barrier`.
-    package func barrier() throws(Failure) {
+    public func barrier() throws(Failure) {
         try checkWaiting("MPI_Barrier", MPI_Barrier(handle))
     }
 
     /// Replaces every rank's bytes by the root's, by `MPI_Bcast`; any size, in pieces of `piece`.
     ///
     /// All ranks must pass the same byte count.
-    package func broadcast(
+    public func broadcast(
         _ bytes: UnsafeMutableRawBufferPointer, root: Int = 0, piece: Int = largestPiece
     ) throws(Failure) {
         precondition(piece > 0 && piece <= Int(Int32.max), "a piece fits a 32-bit count")
@@ -62,7 +62,7 @@ extension Communicator {
     /// Returns every rank's values, in rank order, by `MPI_Allgather`.
     ///
     /// All ranks must pass the same number of values.
-    package func allGather<Element: BitwiseCopyable>(
+    public func allGather<Element: BitwiseCopyable>(
         _ values: [Element]
     ) throws(Failure) -> [Element] {
         guard let first = values.first else { return [] }
@@ -75,7 +75,7 @@ extension Communicator {
     /// Stores every rank's bytes in `all`, in rank order, by `MPI_Allgather`.
     ///
     /// All ranks must pass the same number of bytes, and `all` must have `size` times as many.
-    package func allGather(
+    public func allGather(
         _ own: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer
     ) throws(Failure) {
         precondition(all.count == own.count * size, "there is room for every rank's bytes")
@@ -90,7 +90,7 @@ extension Communicator {
     }
 
     /// Returns every rank's bytes, which may differ in number, by `MPI_Allgatherv`.
-    package func allGatherBytes(_ bytes: [UInt8]) throws(Failure) -> [[UInt8]] {
+    public func allGatherBytes(_ bytes: [UInt8]) throws(Failure) -> [[UInt8]] {
         let counts = try allGather([Int64(bytes.count)]).map(Int.init)
         let total = counts.reduce(0, +)
         // All ranks know all counts, so this throws on all ranks or on none.
@@ -106,14 +106,14 @@ extension Communicator {
     }
 
     /// Returns every rank's text, in rank order.
-    package func allGatherText(_ text: String) throws(Failure) -> [String] {
+    public func allGatherText(_ text: String) throws(Failure) -> [String] {
         try allGatherBytes(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Returns the elementwise reduction of all ranks' values, by `MPI_Allreduce`.
     ///
     /// Use it for small control values; the bits of a floating-point sum may depend on the layout.
-    package func allReduce<Element: ReducibleScalar>(
+    public func allReduce<Element: ReducibleScalar>(
         _ values: [Element], _ operation: ReductionOperation
     ) throws(Failure) -> [Element] {
         var reduced = [Element](repeating: .zero, count: values.count)
@@ -127,7 +127,7 @@ extension Communicator {
     /// Stores the elementwise reduction of all ranks' `source` in `result`, by `MPI_Allreduce`.
     ///
     /// It takes as many values as MPI can count, in one call; the two arrays must not overlap.
-    package func allReduce<Element: ReducibleScalar>(
+    public func allReduce<Element: ReducibleScalar>(
         _ source: UnsafePointer<Element>, into result: UnsafeMutablePointer<Element>, count: Int,
         _ operation: ReductionOperation
     ) throws(Failure) {
@@ -138,7 +138,7 @@ extension Communicator {
     }
 
     /// Returns the reduction of one value of each rank.
-    package func allReduce<Element: ReducibleScalar>(
+    public func allReduce<Element: ReducibleScalar>(
         _ value: Element, _ operation: ReductionOperation
     ) throws(Failure) -> Element {
         try allReduce([value], operation).first ?? value

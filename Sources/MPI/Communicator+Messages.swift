@@ -3,7 +3,7 @@ import Support
 
 extension Communicator {
     /// Sends bytes to a rank and returns once they may be changed, by `MPI_Send`.
-    package func send(
+    public func send(
         _ bytes: UnsafeRawBufferPointer, to destination: Int, tag: Int = 0
     ) throws(Failure) {
         for offset in stride(from: 0, to: max(1, bytes.count), by: Self.largestPiece) {
@@ -17,7 +17,7 @@ extension Communicator {
     }
 
     /// Sends an array of values to a rank, by `MPI_Send`.
-    package func send<Element: BitwiseCopyable>(
+    public func send<Element: BitwiseCopyable>(
         _ values: [Element], to destination: Int, tag: Int = 0
     ) throws(Failure) {
         try values.withUnsafeBufferPointer { (values) throws(Failure) in
@@ -29,7 +29,7 @@ extension Communicator {
     ///
     /// - Parameter blank: any value, which fills the array until the message arrives.
     /// - Throws: `Failure` (bug) if the message has a different size.
-    package func receive<Element: BitwiseCopyable>(
+    public func receive<Element: BitwiseCopyable>(
         _ count: Int, of blank: Element, from source: Int, tag: Int = 0
     ) throws(Failure) -> [Element] {
         var values = [Element](repeating: blank, count: count)
@@ -42,7 +42,7 @@ extension Communicator {
     /// Fills the bytes with the message of a rank, by `MPI_Recv`.
     ///
     /// - Throws: `Failure` (bug) if the message has a different size.
-    package func receive(
+    public func receive(
         into bytes: UnsafeMutableRawBufferPointer, from source: Int, tag: Int = 0
     ) throws(Failure) {
         for offset in stride(from: 0, to: max(1, bytes.count), by: Self.largestPiece) {

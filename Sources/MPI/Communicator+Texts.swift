@@ -5,7 +5,7 @@ extension Communicator {
     /// Returns the root's values on every rank, by `MPI_Bcast`.
     ///
     /// All ranks must pass the same number of values.
-    package func broadcast<Element: BitwiseCopyable>(
+    public func broadcast<Element: BitwiseCopyable>(
         _ values: [Element], root: Int = 0
     ) throws(Failure) -> [Element] {
         var values = values

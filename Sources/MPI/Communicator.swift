@@ -7,12 +7,12 @@ import Support
 /// The handle lives until MPI ends: communicators are few, and freeing one is itself collective.
 /// Calls are blocking unless they return a `Request`. All calls that do not name another rank are
 /// collective, except for `abort` and `exit`, so every rank must make them in the same order.
-package struct Communicator: @unchecked Sendable {
+public struct Communicator: @unchecked Sendable {
     let handle: MPI_Comm
     /// This process's rank, in `0..<size`.
-    package let rank: Int
+    public let rank: Int
     /// The number of ranks.
-    package let size: Int
+    public let size: Int
 
     init(_ handle: MPI_Comm?) throws(Failure) {
         guard let handle, handle != lockstep_comm_null() else {
@@ -30,7 +30,7 @@ package struct Communicator: @unchecked Sendable {
     }
 
     /// Returns the ranks with the same color, ordered by key and then by rank, by `MPI_Comm_split`.
-    package func split(color: Int, key: Int = 0) throws(Failure) -> Communicator {
+    public func split(color: Int, key: Int = 0) throws(Failure) -> Communicator {
         precondition(color >= 0, "a color is not negative")
         var part: MPI_Comm?
         try checkWaiting("MPI_Comm_split", MPI_Comm_split(handle, Int32(color), Int32(key), &part))
@@ -66,7 +66,7 @@ package struct Communicator: @unchecked Sendable {
     }
 
     /// Returns the same ranks with separate message tags, by `MPI_Comm_dup`.
-    package func duplicate() throws(Failure) -> Communicator {
+    public func duplicate() throws(Failure) -> Communicator {
         var copy: MPI_Comm?
         try checkWaiting("MPI_Comm_dup", MPI_Comm_dup(handle, &copy))
         return try Communicator(copy)
@@ -74,14 +74,14 @@ package struct Communicator: @unchecked Sendable {
 
     /// The name of this process's host, by `gethostname`; available before MPI starts. Not
     /// collective.
-    package static var hostName: String {
+    public static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return string(from: name, length: Int32(name.count))
     }
 
     /// Ends all ranks of the job immediately, with this exit code, by `MPI_Abort`.
-    package func abort(_ code: Failure.Code) -> Never {
+    public func abort(_ code: Failure.Code) -> Never {
         _ = MPI_Abort(handle, code.rawValue)
         // MPI_Abort may return while the launcher is still killing the job.
         Glibc.exit(code.rawValue)

@@ -7,22 +7,22 @@ import Support
 /// It cannot be copied, and `finalize` consumes it, so a process finalizes at most once. A process
 /// that fails does not finalize but calls `Communicator.exit(reporting:)`, because finalizing waits
 /// for ranks that may be waiting for this one.
-package struct MPIEnvironment: ~Copyable {
+public struct MPIEnvironment: ~Copyable {
     /// The threads of a process that may call MPI.
-    package enum ThreadLevel: Int32, Sendable, CustomStringConvertible {
+    public enum ThreadLevel: Int32, Sendable, CustomStringConvertible {
         case single, funneled, serialized, multiple
 
         /// The level's name in the MPI standard.
-        package var description: String {
+        public var description: String {
             let names = ["SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE"]
             return "MPI_THREAD_\(names[Int(rawValue)])"
         }
     }
 
     /// The thread level that the library provides, which may be below the requested one.
-    package let threadLevel: ThreadLevel
+    public let threadLevel: ThreadLevel
     /// All ranks of the job.
-    package let world: Communicator
+    public let world: Communicator
 
     /// Initializes MPI, by `MPI_Init_thread`.
     ///
@@ -33,7 +33,7 @@ package struct MPIEnvironment: ~Copyable {
     /// - Throws: `Failure` (configuration) if the library provides less than `.funneled`, or sees
     ///   one rank although the launcher started several; `Failure` (bug) if MPI is already
     ///   initialized.
-    package init(
+    public init(
         stopRequested: @escaping @Sendable () -> Bool = { false }
     ) throws(Failure) {
         var initialized: Int32 = 0
@@ -72,13 +72,13 @@ package struct MPIEnvironment: ~Copyable {
 
     /// Frees the shared windows that are still open and ends MPI, by `MPI_Finalize`; collective:
     /// every rank must call this.
-    package consuming func finalize() throws(Failure) {
+    public consuming func finalize() throws(Failure) {
         try SharedWindow.freeAll()
         try check("MPI_Finalize", MPI_Finalize())
     }
 
     /// The MPI library's description of itself, on one line; available before initialization.
-    package static var libraryVersion: String {
+    public static var libraryVersion: String {
         var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING))
         var length: Int32 = 0
         guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "unknown" }

@@ -99,6 +99,11 @@ package final class GPT {
             logits: stack.logits)
     }
 
+    /// The cross-entropy of each target (B, T) in nats, after `loss`; 0 for an ignored target.
+    ///
+    /// The memory is valid until the next pass.
+    package var targetLosses: UnsafeBufferPointer<Double> { head.rowLosses }
+
     /// Computes the logits (rows, V padded) of the first rows of the micro-batch, after `forward`.
     package func logits(parameters: Parameters, into logits: Matrix) {
         head.logits(stack.output.rows(0..<logits.rows), parameters: parameters, into: logits)

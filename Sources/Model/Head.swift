@@ -26,6 +26,9 @@ struct Head {
     /// The bytes of the head's memory, without the logits.
     var bytes: Int { losses.bytes.count }
 
+    /// The loss of each row (N) in nats, after `loss`; 0 for a row without a target.
+    var rowLosses: UnsafeBufferPointer<Double> { UnsafeBufferPointer(losses.elements) }
+
     /// Computes the logits of all rows.
     func logits(_ input: Operand, parameters: Parameters, into logits: Matrix) {
         engine.multiply(input, table(parameters), .transposed, into: logits)

@@ -11,13 +11,13 @@ import Recipes
 /// State is fp32, in the layout of the arena or, if the optimizer owns a shard of it, of the shard.
 /// Scalars are computed in double and rounded once. The order of operations is that of PyTorch's
 /// single-tensor implementations.
-package struct Optimizer: Sendable {
+public struct Optimizer: Sendable {
     /// A piece of state that a checkpoint keeps, by PyTorch's name for it.
-    package struct State: Sendable {
+    public struct State: Sendable {
         /// `momentum_buffer`, `exp_avg` or `exp_avg_sq`.
-        package let name: String
+        public let name: String
         /// One value for each element of the shard, in its order; zero before the first step.
-        package let buffer: Buffer<Float>
+        public let buffer: Buffer<Float>
         /// Whether the matrices that the rule orthogonalizes have this state. If not, their
         /// elements of the buffer have no meaning between steps.
         var hasMatrices = true
@@ -39,7 +39,7 @@ package struct Optimizer: Sendable {
     /// The tensors that decay, for the log.
     package let decayedTensors: [NamedTensor]
     /// The number of steps begun in the run; Adam's bias correction depends on it.
-    package private(set) var step = 0
+    public private(set) var step = 0
 
     /// The part of the arena that this optimizer updates; by default the whole arena.
     package let shard: ArenaShard
@@ -94,7 +94,7 @@ package struct Optimizer: Sendable {
 
     /// The state that a checkpoint keeps in addition to `step`. Loading a checkpoint writes into these
     /// buffers.
-    package var states: [State] { rule.states }
+    public var states: [State] { rule.states }
 
     /// Returns the tensors that have a state, in the layout's order.
     package func tensors(of state: State) -> [NamedTensor] {
@@ -104,7 +104,7 @@ package struct Optimizer: Sendable {
     }
 
     /// Continues after the step of a checkpoint whose states have been loaded.
-    package mutating func resume(after step: Int) {
+    public mutating func resume(after step: Int) {
         precondition(step >= 0, "a step cannot be \(step)")
         self.step = step
     }

@@ -2,7 +2,7 @@ import Support
 
 extension OptimizerConfiguration {
     /// The optimizers by their names in recipes.
-    package enum Name: String, NamedChoice {
+    public enum Name: String, NamedChoice {
         case sgd
         case adam
         case adamw

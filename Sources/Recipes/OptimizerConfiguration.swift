@@ -2,9 +2,9 @@ import Compute
 import Support
 
 /// A recipe's `[optimizer]`: the update rule and its hyper-parameters.
-package struct OptimizerConfiguration: Sendable, Equatable {
+public struct OptimizerConfiguration: Sendable, Equatable {
     /// The tensors that weight decay shrinks.
-    package enum DecayScope: String, NamedChoice {
+    public enum DecayScope: String, NamedChoice {
         /// Tensors of two or more dimensions: matrices and embeddings, not biases or LayerNorm.
         case matrices
         /// Every tensor, as PyTorch does with a single parameter group.
@@ -12,34 +12,34 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     }
 
     /// `name`: the optimizer.
-    package var name: Name
+    public var name: Name
     /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
-    package var learningRate = 3e-4
+    public var learningRate = 3e-4
     /// `adam_learning_rate`: the rate of the tensors that Muon updates as AdamW, at the base batch
     /// of the scaling rule; above 0. Nil stands for `learning_rate`.
-    package var adamLearningRate: Double?
+    public var adamLearningRate: Double?
     /// `momentum`: the momentum of SGD, LARS and Muon, in [0, 1); 0 for none.
-    package var momentum: Double
+    public var momentum: Double
     /// `nesterov`: whether SGD or Muon looks ahead along its momentum.
-    package var nesterov: Bool
+    public var nesterov: Bool
     /// `dampening`: the fraction of the gradient that SGD keeps out of its momentum, in [0, 1].
-    package var dampening = 0.0
+    public var dampening = 0.0
     /// `betas[0]`: Adam's decay of the mean gradient, in [0, 1).
-    package var beta1 = 0.9
+    public var beta1 = 0.9
     /// `betas[1]`: Adam's decay of the mean squared gradient, in [0, 1).
-    package var beta2 = 0.95
+    public var beta2 = 0.95
     /// `epsilon`: the number that Adam adds to its denominator, a normal fp32 number above 0.
-    package var epsilon = 1e-8
+    public var epsilon = 1e-8
     /// `weight_decay`: the weight decay; 0 for none.
-    package var weightDecay: Double
+    public var weightDecay: Double
     /// `decay`: the tensors to which weight decay applies. LAMB and LARS scale only the steps of
     /// these tensors by norms, as in their authors' implementations; the other tensors are updated
     /// as by Adam or SGD.
-    package var decay = DecayScope.matrices
+    public var decay = DecayScope.matrices
     /// `trust_coefficient`: the ratio of LARS's step at a rate of 1 to the tensor's norm; above 0.
     package var trustCoefficient = usualTrustCoefficient
     /// `clip_norm`: the global gradient norm above which gradients are clipped; 0 never clips.
-    package var clipNorm = 1.0
+    public var clipNorm = 1.0
     /// `sharded`: whether each rank updates only its own part of the parameters and keeps only the
     /// state of that part (ZeRO-1, Rajbhandari et al. 2020). It never changes bits.
     package var sharded = false
@@ -49,7 +49,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// Weight decay defaults to 0.1 for AdamW and Muon, to 0.01 for LAMB as in its paper, and to 0 for the
     /// others. The others couple decay to the gradient, so the same number would have another
     /// meaning. Muon's momentum, Nesterov's, and its decay are those of `torch.optim.Muon`.
-    package init(name: Name) {
+    public init(name: Name) {
         self.name = name
         momentum = name.traits.usualMomentum
         nesterov = name.traits.usualNesterov
@@ -99,7 +99,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     /// Checks every value.
     ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
-    package func validate() throws(Failure) {
+    public func validate() throws(Failure) {
         try require(
             Self.learningRates.contains(learningRate),
             or: .key(

@@ -4,9 +4,9 @@ import Glibc
 ///
 /// The user can act on every `Failure`: fix the cause, or report a `.bug`. A programmer's mistake
 /// fails a `precondition` instead.
-package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
+public struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
     /// An exit code of sysexits.h, by which scripts and schedulers tell kinds of failure apart.
-    package enum Code: Int32, Sendable {
+    public enum Code: Int32, Sendable {
         /// The command line is wrong (EX_USAGE).
         case usage = 64
         /// The content of a file is wrong (EX_DATAERR).
@@ -23,13 +23,13 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
         case configuration = 78
     }
 
-    package let code: Code
+    public let code: Code
     /// The sentence that names the place, the problem and the remedy.
-    package let sentence: String
+    public let sentence: String
 
     /// Creates a failure. Control characters in the sentence are escaped, because a name in a file
     /// from somebody else could contain a line break or a terminal's commands.
-    package init(_ code: Code, _ sentence: String) {
+    public init(_ code: Code, _ sentence: String) {
         self.code = code
         let isPlain = sentence.unicodeScalars.allSatisfy {
             $0.properties.generalCategory != .control
@@ -43,10 +43,10 @@ package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
             }
     }
 
-    package var description: String { sentence }
+    public var description: String { sentence }
 
     /// The sentence as it is printed, with a full stop unless it already ends with a mark.
-    package var line: String {
+    public var line: String {
         let isEnded = sentence.last.map { ".?!".contains($0) } ?? true
         return "lockstep: \(sentence)\(isEnded ? "" : ".")"
     }

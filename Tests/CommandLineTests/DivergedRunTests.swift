@@ -90,8 +90,10 @@ extension CommandLineTests {
             let bench = try Workbench()
             try bench.train()
             try poison(bench, step: 6) { $0 = 3e38 }
-            for command in ["evaluate", "sample", "landscape"] {
-                let outcome = try bench.lockstep(command, bench.path("run"))
+            let reading = ["evaluate", "sample", "landscape"].map { [$0, bench.path("run")] }
+            let text = ["evaluate", bench.path("run"), "--text", bench.path("text.txt")]
+            for command in reading + [text] {
+                let outcome = try bench.lockstep(command)
                 #expect(outcome.status == 65, "\(command): \(outcome.errors)")
                 #expect(outcome.output.isEmpty)
                 #expect(

@@ -139,6 +139,11 @@ private struct Reduction {
         Reduction(
             "lockstep regimes",
             "lockstep regimes tiny.toml --grid 3 --sequences 4 --probe-steps 20"),
+        Reduction(in: "EvaluateAModel", "--stride 32", "--stride 4"),
+        // The build would take minutes.
+        Reduction(
+            in: "InSwiftPrograms", ".build/example/release/linear-model linear.safetensors",
+            "lockstep --version"),
         Reduction(in: "SeeTheLandscape", "checkpoint.every=75", "checkpoint.every=5"),
         Reduction(in: "SeeTheLandscape", "--grid 31", "--grid 5"),
         Reduction(in: "SeeTheLandscape", "--planes 4", "--planes 2 --grid 5"),

@@ -24,6 +24,7 @@ let readers: [String: @Sendable (Input) throws -> Void] = [
     "ledger": readLedger,
     "runs": readRuns,
     "model": readModel,
+    "questions": readQuestions,
 ]
 
 /// The bytes to read, and a folder for files with them.
@@ -214,4 +215,16 @@ private func readModel(_ input: Input) throws {
     let isZero = try tensors.isZero("wte.weight")
     precondition(isZero && tensors.names == ["wte.weight"])
     _ = try tensors.digest()
+}
+
+private func readQuestions(_ input: Input) throws {
+    let path = input.file("questions")
+    for tokenizer in [ByteTokenizer(), nil] as [(any Tokenizer)?] {
+        guard tokenizer != nil || input.bytes.first != UInt8(ascii: "{") else { continue }
+        let questions = try Question.read(path, tokenizer: tokenizer, vocabularySize: 400)
+        for question in questions {
+            precondition(question.endings.indices.contains(question.label))
+            precondition(question.endings.allSatisfy { !$0.tokens.isEmpty && $0.bytes != 0 })
+        }
+    }
 }

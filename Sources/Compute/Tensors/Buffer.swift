@@ -5,14 +5,14 @@ import Support
 ///
 /// An arena is one buffer with an `ArenaLayout` that gives each tensor's position.
 /// The class is `@unchecked Sendable` because the thread team's tiles write disjoint parts of it.
-package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
-    package let base: UnsafeMutablePointer<Element>
-    package let count: Int
+public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
+    public let base: UnsafeMutablePointer<Element>
+    public let count: Int
     /// The owner of the memory; nil if the buffer owns it.
     private let owner: AnyObject?
 
     /// Allocates zeroed memory, which is freed with the buffer's last reference.
-    package init(count: Int) {
+    public init(count: Int) {
         precondition(count >= 0, "a buffer cannot have \(count) elements")
         let bytes = max(64, count * MemoryLayout<Element>.stride)
         let memory = alignedMemory(bytes: bytes)
@@ -32,12 +32,12 @@ package final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     deinit { if owner == nil { free(base) } }
 
     /// The elements, as a Swift collection.
-    package var elements: UnsafeMutableBufferPointer<Element> {
+    public var elements: UnsafeMutableBufferPointer<Element> {
         UnsafeMutableBufferPointer(start: base, count: count)
     }
 
     /// The memory, as bytes.
-    package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
+    public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
 
     /// A new buffer with the same elements.
     package var copy: Buffer<Element> {

@@ -1,25 +1,25 @@
 /// The rate and the optimizer's configuration at a global batch, after scaling.
-package struct BatchScaling: Sendable, Equatable {
-    package let rule: ScalingConfiguration.Rule
+public struct BatchScaling: Sendable, Equatable {
+    public let rule: ScalingConfiguration.Rule
     /// The exponent such that `factor` is the batch ratio to that power; nil if `factor` is not a
     /// power of the ratio.
-    package let exponent: Double?
+    public let exponent: Double?
     /// The ratio of the peak rate to the base rate, by which every rate of the schedule is
     /// multiplied.
-    package let factor: Double
-    package let baseBatch: Int
-    package let globalBatch: Int
+    public let factor: Double
+    public let baseBatch: Int
+    public let globalBatch: Int
     /// The recipe's rate, at `baseBatch`.
-    package let baseLearningRate: Double
+    public let baseLearningRate: Double
     /// The schedule's highest rate, at `globalBatch`.
-    package let peakLearningRate: Double
+    public let peakLearningRate: Double
     /// Whether warmup starts from the base rate.
     package let gradualWarmup: Bool
     /// The measure of the warmup that is kept when the batch changes.
     package let warmup: ScalingConfiguration.Warmup
     /// The configuration of the optimizer at `globalBatch`: the recipe's, with the peak rate and
     /// the betas, epsilon and weight decay of the rule.
-    package let optimizer: OptimizerConfiguration
+    public let optimizer: OptimizerConfiguration
 
     /// The fraction of the peak from which gradual warmup starts: the ratio of the base rate to the
     /// peak rate, at most 1.

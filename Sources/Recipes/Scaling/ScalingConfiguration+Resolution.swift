@@ -8,7 +8,7 @@ extension ScalingConfiguration {
     ///   - globalBatch: the number of sequences.
     /// - Throws: `Failure` (configuration) if a value is not valid, the rule does not hold for the
     ///   optimizer or the batch, or the optimizer cannot take the result.
-    package func resolve(
+    public func resolve(
         _ optimizer: OptimizerConfiguration, globalBatch: Int
     ) throws(Failure) -> BatchScaling {
         try validate()

@@ -6,9 +6,9 @@ import Support
 /// Rules are written with B for `global_batch`, B0 for `base_batch`, k for B / B0, and Bn for
 /// `noise_scale`. All rules except `formula` change nothing if B equals B0. Ranks, threads and
 /// hosts have no effect.
-package struct ScalingConfiguration: Sendable, Equatable {
+public struct ScalingConfiguration: Sendable, Equatable {
     /// The ways to scale `weight_decay`, by their names in recipes.
-    package enum WeightDecay: String, NamedChoice {
+    public enum WeightDecay: String, NamedChoice {
         /// The weight decay is unchanged.
         case kept
         /// The weight decay is scaled by k / (rate / base rate), so that AdamW's timescale in
@@ -18,7 +18,7 @@ package struct ScalingConfiguration: Sendable, Equatable {
 
     /// The measures of the warmup that can be kept when the batch changes, by their names in
     /// recipes.
-    package enum Warmup: String, NamedChoice {
+    public enum Warmup: String, NamedChoice {
         /// The number of steps.
         case steps
         /// The number of tokens; `warmup_steps` are steps of the base batch.
@@ -26,39 +26,39 @@ package struct ScalingConfiguration: Sendable, Equatable {
     }
 
     /// `rule`: the scaling rule.
-    package var rule = Rule.linear
+    public var rule = Rule.linear
     /// `exponent`: the exponent of `power`, which may be any number, or of `beta2-half-life`, where
     /// nil means 0. It is nil with the other rules.
-    package var exponent: Double?
+    public var exponent: Double?
     /// `base_batch`: the global batch, in sequences, for which `learning_rate` was chosen.
     ///
     /// If a recipe does not set it, reading the recipe sets it to `global_batch` before any
     /// override, so that overriding the batch scales the rate. Nil means the global batch of the
     /// run.
-    package var baseBatch: Int?
+    public var baseBatch: Int?
     /// `noise_scale`: the gradient noise scale Bn in sequences, above 0, for `noise-scale`, `surge`
     /// and `formula`.
-    package var noiseScale: Double?
+    public var noiseScale: Double?
     /// `noise_exponent`: the exponent a of `noise-scale`, in [0.5, 1]. Nil means 1 with SGD and
     /// LARS, whose best rate is proportional to the batch below the noise scale, and 1/2 with Adam
     /// and similar optimizers.
-    package var noiseExponent: Double?
+    public var noiseExponent: Double?
     /// `formula`: the peak rate as a function of lr, B, B0, k and, if there is a noise scale, Bn.
-    package var formula: String?
+    public var formula: String?
     /// `weight_decay`: the way to scale the weight decay; `timescale` needs AdamW.
-    package var weightDecay = WeightDecay.kept
+    public var weightDecay = WeightDecay.kept
     /// `warmup`: the measure of the warmup that is kept.
-    package var warmup = Warmup.steps
+    public var warmup = Warmup.steps
     /// `gradual_warmup`: whether warmup starts from the base rate instead of
     /// `schedule.warmup_start_factor` (Goyal et al. 2017, section 2.2).
-    package var gradualWarmup = false
+    public var gradualWarmup = false
 
-    package init() {}
+    public init() {}
 
     /// Checks every value.
     ///
     /// - Throws: `Failure` (configuration) that names the first impossible value.
-    package func validate() throws(Failure) {
+    public func validate() throws(Failure) {
         if let baseBatch {
             try require(
                 baseBatch >= 1,

@@ -5,7 +5,7 @@ import Glibc
 /// Steps count from 0: the first update uses `learningRate(at: 0)`. Nothing is accumulated from
 /// step to step, so a resumed run needs no state. After its last step, every shape stays at its
 /// last rate, whereas PyTorch's recursive `CosineAnnealingLR` rises again.
-package enum Schedule: Sendable, Equatable {
+public enum Schedule: Sendable, Equatable {
     /// The same rate at every step.
     case constant(Double)
     /// A change of a shape from `from` at step 0 to `to` at step `steps`.
@@ -16,7 +16,7 @@ package enum Schedule: Sendable, Equatable {
     case sequence([Part])
 
     /// The shapes of a change of the rate, by their names in recipes.
-    package enum Shape: String, NamedChoice {
+    public enum Shape: String, NamedChoice {
         /// A straight line: PyTorch's `LinearLR`.
         case linear
         /// Half a cosine wave: PyTorch's `CosineAnnealingLR` (Loshchilov & Hutter 2017, "SGDR",
@@ -29,18 +29,18 @@ package enum Schedule: Sendable, Equatable {
     }
 
     /// A schedule in a sequence and its number of steps. The last part has no end.
-    package struct Part: Sendable, Equatable {
-        package let schedule: Schedule
-        package let steps: Int
+    public struct Part: Sendable, Equatable {
+        public let schedule: Schedule
+        public let steps: Int
 
-        package init(_ schedule: Schedule, steps: Int) {
+        public init(_ schedule: Schedule, steps: Int) {
             self.schedule = schedule
             self.steps = steps
         }
     }
 
     /// Returns the rate for the update that follows `step` finished steps.
-    package func learningRate(at step: Int) -> Double {
+    public func learningRate(at step: Int) -> Double {
         switch self {
         case .constant(let rate):
             return rate

@@ -2,9 +2,9 @@ import Support
 
 extension ScheduleConfiguration {
     /// One of `[[schedule.parts]]`: a shape between two fractions of the peak rate.
-    package struct PartConfiguration: Sendable, Equatable {
+    public struct PartConfiguration: Sendable, Equatable {
         /// The shapes of parts, by their names in recipes.
-        package enum Name: String, NamedChoice {
+        public enum Name: String, NamedChoice {
             /// A constant rate: `start_factor` of the peak.
             case constant
             /// A straight line from `start_factor` to `end_factor` of the peak.
@@ -14,17 +14,17 @@ extension ScheduleConfiguration {
         }
 
         /// `name`: the shape of the part.
-        package var name: Name
+        public var name: Name
         /// `steps`: the number of steps in the part; in the last part, nil for the rest of the run.
-        package var steps: Int?
+        public var steps: Int?
         /// `start_factor`: the fraction of the peak rate at the first step. If nil, the part starts at
         /// the rate at which the schedule before it ends; the first part of a sequence starts at 1.
-        package var startFactor: Double?
+        public var startFactor: Double?
         /// `end_factor`: the fraction of the peak that is reached `steps` later; nil in constant
         /// parts.
-        package var endFactor: Double?
+        public var endFactor: Double?
 
-        package init(
+        public init(
             name: Name, steps: Int? = nil, startFactor: Double? = nil, endFactor: Double? = nil
         ) {
             self.name = name

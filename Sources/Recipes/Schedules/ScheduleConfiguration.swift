@@ -4,9 +4,9 @@ import Support
 ///
 /// If all keys are unset, the rate warms up over 2 % of the training steps and then follows a
 /// cosine to a tenth of the peak at the last step.
-package struct ScheduleConfiguration: Sendable, Equatable {
+public struct ScheduleConfiguration: Sendable, Equatable {
     /// The shapes after warmup, by their names in recipes.
-    package enum Name: String, NamedChoice {
+    public enum Name: String, NamedChoice {
         /// The peak until the end.
         case constant
         /// A straight line to the lowest rate.
@@ -24,7 +24,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     }
 
     /// The ways in which the rate rises to its peak, by their names in recipes.
-    package enum Warmup: String, NamedChoice {
+    public enum Warmup: String, NamedChoice {
         /// A straight line from `warmup_start_factor` of the peak at step 0 to the peak at step
         /// `warmup_steps`.
         case linear
@@ -33,33 +33,33 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     }
 
     /// `name`: the shape of the schedule after warmup.
-    package var name = Name.cosine
+    public var name = Name.cosine
     /// `warmup`: the way in which the rate rises.
-    package var warmup = Warmup.linear
+    public var warmup = Warmup.linear
     /// `warmup_steps`: the number of warmup steps; nil for 2 % of the training steps, rounded down;
     /// 0 for none. If `[scaling] warmup` keeps the tokens, these are steps of the base batch.
-    package var warmupSteps: Int?
+    public var warmupSteps: Int?
     /// `warmup_start_factor`: the fraction of the peak at which warmup starts, in [0, 1]; nil for
     /// 0, or for the value of gradual warmup.
-    package var warmupStartFactor: Double?
+    public var warmupStartFactor: Double?
     /// `stable_steps`: the number of steps that `wsd` stays at the peak; nil for the number that
     /// leaves the last fifth to the decay.
-    package var stableSteps: Int?
+    public var stableSteps: Int?
     /// `decay_steps`: the step, counted from the run's first, at which the rate is at its lowest
     /// and stays there; nil for the training steps, or for the step after warmup if that is later.
     /// Constant schedules ignore it.
-    package var decaySteps: Int?
+    public var decaySteps: Int?
     /// `minimum_learning_rate`: the lowest rate; nil for a tenth of the peak. Like `learning_rate`
     /// it is the rate at the base batch and scales with it, so that scaling keeps the schedule's
     /// shape. Constant schedules ignore it.
-    package var minimumLearningRate: Double?
+    public var minimumLearningRate: Double?
     /// `decay`: the shape of `wsd`'s decay.
-    package var decay = Schedule.Shape.linear
+    public var decay = Schedule.Shape.linear
     /// `[[schedule.parts]]`: the schedules of `sequence`, in order. With another `name`, they
     /// follow after `decay_steps`, as in a run that is extended.
-    package var parts: [PartConfiguration] = []
+    public var parts: [PartConfiguration] = []
 
-    package init() {}
+    public init() {}
 
     /// Returns the `warmup_steps` of a run of `trainingSteps`, with the default if unset. A
     /// sequence's warmup is in its parts.
@@ -97,7 +97,7 @@ package struct ScheduleConfiguration: Sendable, Equatable {
     ///   - rate: the scaling rule's result.
     ///   - trainingSteps: `[training] steps`.
     /// - Throws: `Failure` (configuration) that names the first impossible value.
-    package func resolve(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
+    public func resolve(_ rate: BatchScaling, trainingSteps: Int) throws(Failure) -> Schedule {
         try require(
             trainingSteps >= 1,
             or: .key(

@@ -131,16 +131,10 @@ package final class InitialModel {
         _ folder: String
     ) -> (tokenizer: (any Tokenizer)?, problem: String?) {
         do throws(Failure) {
-            if let tokenizer = try loadTokenizerIfPresent(folder: folder) {
-                return (tokenizer, nil)
-            }
-            guard FileSystem.exists("\(folder)/vocab.json") else {
-                return (
-                    nil,
-                    "the model's folder has no tokenizer, so it is not compared with the data's"
-                )
-            }
-            return (try BytePairTokenizer(folder: folder), nil)
+            if let tokenizer = try loadModelTokenizer(folder: folder) { return (tokenizer, nil) }
+            return (
+                nil, "the model's folder has no tokenizer, so it is not compared with the data's"
+            )
         } catch {
             return (nil, "the model's tokenizer is not compared with the data's: \(error.sentence)")
         }
@@ -193,6 +187,15 @@ package final class InitialModel {
         }
         guard digest == record.digest else { throw changed }
     }
+}
+
+/// Returns the tokenizer of a folder in Hugging Face's layout, or nil if it has none.
+///
+/// - Throws: `Failure` (bad data) if its files are damaged or not supported.
+func loadModelTokenizer(folder: String) throws(Failure) -> (any Tokenizer)? {
+    if let tokenizer = try loadTokenizerIfPresent(folder: folder) { return tokenizer }
+    guard FileSystem.exists("\(folder)/vocab.json") else { return nil }
+    return try BytePairTokenizer(folder: folder)
 }
 
 extension ModelNames {

@@ -11,9 +11,9 @@ import Support
 /// It uses the average of the parameters if the recipe has one, like the run's own evaluations.
 package struct RunInspection {
     package let step: Int
-    private let run: RunFolder
-    private let recipe: Recipe
-    private let parameters: Buffer<Float>
+    let run: RunFolder
+    let recipe: Recipe
+    let parameters: Buffer<Float>
     /// The fingerprint of the data that the run was trained with; empty on ranks that did not read
     /// the checkpoint.
     private let dataFingerprint: String

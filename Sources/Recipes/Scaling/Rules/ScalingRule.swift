@@ -44,7 +44,7 @@ protocol ScalingRule {
 
 extension ScalingConfiguration {
     /// The rules by their names in recipes.
-    package enum Rule: String, NamedChoice {
+    public enum Rule: String, NamedChoice {
         case linear
         case sqrt
         case none
