@@ -114,6 +114,7 @@ private struct Reduction {
             in: "FineTuneAModel", "find-lr tune.toml",
             "find-lr tune.toml --steps 20 --probe-steps 20"),
         Reduction(in: "FineTuneAModel", "step-00000300", "step-00000008"),
+        Reduction(in: "FineTuneAModel", "You may", "In the"),
         Reduction(in: "BranchARun", "checkpoint.every=250", "checkpoint.every=5"),
         Reduction(in: "BranchARun", "--checkpoints 250,500,1000", "--checkpoints 5,15"),
         Reduction(in: "BranchARun", "--checkpoints 1000", "--checkpoints 15"),
@@ -250,7 +251,7 @@ private struct Reduction {
 
     /// Whether a line is a sample's or has a table's columns, which are as wide as their numbers.
     private static func dependsOnSizes(_ line: Substring) -> Bool {
-        line.hasPrefix("In the beginning") || line.hasPrefix("step  batch")
+        ["In the beginning", "You may", "step  batch"].contains { line.hasPrefix($0) }
     }
 
     /// Returns the commands of a page after all reductions.

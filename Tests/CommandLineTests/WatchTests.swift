@@ -64,7 +64,7 @@ extension CommandLineTests {
             let command =
                 "stty cols 90 rows 20; exec '\(Workbench.lockstep)' watch '\(bench.path("run"))' --every 0.1"
             let watching = try BackgroundCommand(
-                "script", ["-qec", command, text],
+                "script", ["-qefc", command, text],
                 environment: ["LANG": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh"])
             func screen() throws -> String {
                 guard bench.exists("screen.txt") else { return "" }
