@@ -135,9 +135,9 @@ private let documents =
             options.field = option
             options.threads = threads
             options.chunkBytes = chunk
-            // The border of the splits lies in the last document, between two words.
+            // The border of the splits lies in the last document, before " text. ".
             let characters = documents.reduce(0) { $0 + $1.unicodeScalars.count }
-            options.validationFraction = 9.5 / Double(characters)
+            options.validationFraction = 6.5 / Double(characters)
             #expect(try tokens(options) == expected, "\(threads) threads, chunks of \(chunk)")
             let description = try #require(try DatasetDescription.load(folder: options.output))
             #expect(description.separatesDocuments)
@@ -166,7 +166,9 @@ private let documents =
         }
         expected += [endOfText] + (try small.encode(documents[8] + documents[9]))
         var options = options([lines, packed, plain])
-        options.validationFraction = 9.5 / 350
+        let characters = (documents[5..<8] + documents[5..<8] + documents[8...9])
+            .reduce(0) { $0 + $1.unicodeScalars.count }
+        options.validationFraction = 6.5 / Double(characters)
         #expect(try tokens(options) == expected)
     }
 

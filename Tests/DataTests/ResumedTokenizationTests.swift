@@ -40,7 +40,7 @@ private final class Stop: Sendable {
     }
 
     private func lines() throws -> [String] {
-        let lines = (0..<150).map { "{\"text\": \"The \($0)th lane, and its sum \($0 * 31)\"}" }
+        let lines = (0..<600).map { "{\"text\": \"The \($0)th lane, and its sum \($0 * 31)\"}" }
         return [
             try scratch.write("a.jsonl", lines.joined(separator: "\n")),
             try scratch.write("b.jsonl", lines.reversed().joined(separator: "\n")),
@@ -83,7 +83,7 @@ private final class Stop: Sendable {
         return content
     }
 
-    @Test("interrupted work gives the files of uninterrupted work", arguments: [9, 14, 40])
+    @Test("interrupted work gives the files of uninterrupted work", arguments: [9, 14, 20])
     func interruptedWorkGivesTheSameFiles(calls: Int) throws {
         let (texts, lines) = (try inputs(), try lines())
         let small = TokenizerChoice.bytePairs(folder: goldenPath("small"))
@@ -109,8 +109,11 @@ private final class Stop: Sendable {
             try tokenize(reference)
             var interrupted = options
             interrupted.output += "-\(calls)"
+            // Words are counted without interruption.
+            var calls = calls
+            if case .trained = options.tokenizer { calls += 60 }
             let stops = try tokenizeWithStops(interrupted, calls: calls)
-            #expect(stops >= 2, "case \(index)")
+            #expect(stops >= 1, "case \(index)")
             #expect(
                 try content(interrupted.output) == content(reference.output), "case \(index)")
         }

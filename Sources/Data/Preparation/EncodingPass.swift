@@ -115,11 +115,12 @@ struct EncodingPass: ~Copyable {
                         phase: phase, done: filesDone + reader.position, total: total))
                 let isDue =
                     ContinuousClock.now - lastSave >= .seconds(options.secondsBetweenSaves)
-                if phase == .encoding, isDue || options.stopRequested() {
+                let stops = options.stopRequested()
+                if phase == .encoding, isDue || stops {
                     if let saved = try self.save(at: place) { try save(saved) }
                     lastSave = .now
                 }
-                try options.checkStop()
+                if stops { throw options.stopped }
             }
             guard bytes == source.bytes else {
                 throw .file(

@@ -76,7 +76,7 @@ struct TextSurvey {
                 }
             }
             progress(reader.position)
-            try options.checkStop()
+            if options.stopRequested() { throw options.stopped }
         }
         progress(reader.position)
         sources.append(source)

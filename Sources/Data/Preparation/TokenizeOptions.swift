@@ -126,12 +126,9 @@ package struct TokenizeOptions: Sendable {
 }
 
 extension TokenizeOptions {
-    /// Throws if the work must stop.
-    ///
-    /// - Throws: `Failure` (requeue).
-    func checkStop() throws(Failure) {
-        guard stopRequested() else { return }
-        throw .about(
+    /// The failure of work that a signal stopped.
+    var stopped: Failure {
+        .about(
             .requeue, output, "is not complete, because a signal stopped the tokenization",
             remedy: "run the command again")
     }
