@@ -56,6 +56,8 @@ package struct BlockPlaces: Sendable {
     package let parts: [(part: BlockPart, range: Range<Int>)]
     /// The projections back into the residual stream, whose weights start smaller.
     let residualProjections: [Projection]
+    /// The projections whose weights are several matrices side by side, with their number.
+    var joinedProjections: [(projection: Projection, parts: Int)] = []
     /// The storage of all projections' weights.
     let storage: Storage
 }

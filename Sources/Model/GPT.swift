@@ -153,7 +153,11 @@ extension GPT {
     /// model on all threads. The model must be planned for training.
     ///
     /// To find out, a model with the same plan runs on an engine that only records.
-    package func scratchBytes(parameters: Parameters) -> Int {
+    ///
+    /// - Parameter others: further work that shares the scratch memory.
+    package func scratchBytes(
+        parameters: Parameters, others: (ComputeEngine) -> Void = { _ in }
+    ) -> Int {
         let recorder = ComputeEngine(recording: plan.engine)
         var plan = plan
         plan.engine = recorder
@@ -169,6 +173,7 @@ extension GPT {
                 gradients: recorder.buffer(count: layout.arena.count),
                 gradientScale: 1, accumulates: false, dropout: dropout, finished: { _ in })
         }
+        others(recorder)
         return recorder.scratchBytes
     }
 }

@@ -47,7 +47,8 @@ struct GPT2Block: Block {
                     (.attention, attentionNorm.range.lowerBound..<middle),
                     (.feedForward, middle..<down.range.upperBound),
                 ],
-                residualProjections: [attentionProjection, down], storage: .direct)
+                residualProjections: [attentionProjection, down],
+                joinedProjections: [(qkv, 3)], storage: .direct)
         }
     }
 

@@ -17,6 +17,8 @@ package struct GPTLayout: Sendable {
     package let head: NamedTensor
     /// The factors of each tensor of the arena, in its order.
     package let factors: [TensorFactors]
+    /// The weights of the products in the blocks, in the order of the arena.
+    package let matrices: [LayerMatrix]
 }
 
 extension GPTLayout {
@@ -73,9 +75,21 @@ struct ModelLayout<B: Block> {
                 ? isMatrix ? .residualMatrix : .residualBias
                 : isMatrix ? .blockMatrix : .blockVector
         }
+        let parts = Dictionary(
+            uniqueKeysWithValues: places.flatMap(\.joinedProjections).map {
+                ($0.projection.weight.offset, $0.parts)
+            })
+        let matrices = arena.tensors.compactMap { tensor in
+            switch role(tensor) {
+            case .blockMatrix, .residualMatrix:
+                LayerMatrix(tensor, parts: parts[tensor.offset] ?? 1)
+            default: nil
+            }
+        }
         outer = GPTLayout(
             arena: arena, embedding: embedding, blocks: places, finalNormRange: finalNormRange,
-            head: head, factors: arena.tensors.map { configuration.factors(of: role($0)) })
+            head: head, factors: arena.tensors.map { configuration.factors(of: role($0)) },
+            matrices: matrices)
     }
 }
 

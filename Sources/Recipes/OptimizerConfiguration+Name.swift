@@ -8,11 +8,12 @@ extension OptimizerConfiguration {
         case adamw
         case lamb
         case lars
+        case muon
 
         /// The traits of the optimizer on which recipes and plans depend.
         var traits: OptimizerTraits {
             switch self {
-            case .sgd: OptimizerTraits(isAdam: false, keys: .momentum)
+            case .sgd: OptimizerTraits(isAdam: false, keys: [.momentum, .dampening])
             case .adam: OptimizerTraits(isAdam: true, keys: .betas)
             case .adamw:
                 OptimizerTraits(
@@ -23,7 +24,13 @@ extension OptimizerConfiguration {
                     isAdam: true, keys: .betas, hasTrustRatios: true, usualWeightDecay: 0.01)
             case .lars:
                 OptimizerTraits(
-                    isAdam: false, keys: [.momentum, .trustCoefficient], hasTrustRatios: true)
+                    isAdam: false, keys: [.momentum, .dampening, .trustCoefficient],
+                    hasTrustRatios: true)
+            case .muon:
+                OptimizerTraits(
+                    isAdam: false, keys: [.momentum, .betas, .adamLearningRate],
+                    orthogonalizes: true, decouplesDecay: true, usualMomentum: 0.95,
+                    usualNesterov: true, usualWeightDecay: 0.1)
             }
         }
 
@@ -32,6 +39,13 @@ extension OptimizerConfiguration {
 
         /// Whether steps are scaled by the norms of whole tensors.
         package var hasTrustRatios: Bool { traits.hasTrustRatios }
+
+        /// Whether the matrices of the blocks move along orthogonalized directions.
+        package var orthogonalizes: Bool { traits.orthogonalizes }
+
+        /// Whether the size of a step does not follow the size of the gradient, so that the best
+        /// rate grows as the square root of the batch below the noise scale.
+        package var normalizesSteps: Bool { isAdam || orthogonalizes }
 
         /// Whether weight decay shrinks a tensor directly, apart from the step along its gradient.
         package var decouplesDecay: Bool { traits.decouplesDecay }
@@ -56,21 +70,30 @@ struct OptimizerTraits {
         static let momentum = Keys(rawValue: 1)
         static let betas = Keys(rawValue: 2)
         static let trustCoefficient = Keys(rawValue: 4)
+        static let dampening = Keys(rawValue: 8)
+        static let adamLearningRate = Keys(rawValue: 16)
     }
 
-    /// Whether the optimizer steps along Adam's two moments. Otherwise it steps along the gradient
-    /// or its momentum.
+    /// Whether the optimizer steps along Adam's two moments in all tensors. Otherwise it steps along
+    /// the gradient or its momentum.
     let isAdam: Bool
     /// The keys that have an effect, out of those that only some optimizers take.
     let keys: Keys
     /// Whether the optimizer scales steps by the norms of whole tensors, so that its state cannot
     /// be sharded.
     var hasTrustRatios = false
+    /// Whether the optimizer orthogonalizes the directions of the blocks' matrices, and updates
+    /// other tensors as AdamW.
+    var orthogonalizes = false
     /// Whether weight decay shrinks a tensor directly, so that it has a timescale: it is not part of
     /// the gradient or of a direction that is scaled by norms.
     var decouplesDecay = false
     /// Whether the rates of `Parametrization` are derived for the optimizer's update.
     var hasParametrizedRates = false
+    /// The momentum if it is unset in a recipe.
+    var usualMomentum = 0.0
+    /// Whether the momentum is Nesterov's if that is unset in a recipe.
+    var usualNesterov = false
     /// The weight decay if it is unset in a recipe.
     var usualWeightDecay = 0.0
 }

@@ -15,10 +15,13 @@ package struct OptimizerConfiguration: Sendable, Equatable {
     package var name: Name
     /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
     package var learningRate = 3e-4
-    /// `momentum`: the momentum of SGD and LARS, in [0, 1); 0 for none.
-    package var momentum = 0.0
-    /// `nesterov`: whether SGD looks ahead along its momentum.
-    package var nesterov = false
+    /// `adam_learning_rate`: the rate of the tensors that Muon updates as AdamW, at the base batch
+    /// of the scaling rule; above 0. Nil stands for `learning_rate`.
+    package var adamLearningRate: Double?
+    /// `momentum`: the momentum of SGD, LARS and Muon, in [0, 1); 0 for none.
+    package var momentum: Double
+    /// `nesterov`: whether SGD or Muon looks ahead along its momentum.
+    package var nesterov: Bool
     /// `dampening`: the fraction of the gradient that SGD keeps out of its momentum, in [0, 1].
     package var dampening = 0.0
     /// `betas[0]`: Adam's decay of the mean gradient, in [0, 1).
@@ -43,12 +46,19 @@ package struct OptimizerConfiguration: Sendable, Equatable {
 
     /// Creates a configuration whose defaults follow GPT practice for AdamW.
     ///
-    /// Weight decay defaults to 0.1 for AdamW, to 0.01 for LAMB as in its paper, and to 0 for the
+    /// Weight decay defaults to 0.1 for AdamW and Muon, to 0.01 for LAMB as in its paper, and to 0 for the
     /// others. The others couple decay to the gradient, so the same number would have another
-    /// meaning.
+    /// meaning. Muon's momentum, Nesterov's, and its decay are those of `torch.optim.Muon`.
     package init(name: Name) {
         self.name = name
+        momentum = name.traits.usualMomentum
+        nesterov = name.traits.usualNesterov
         weightDecay = name.traits.usualWeightDecay
+    }
+
+    /// The rate of the tensors that Muon updates as AdamW, relative to that of the matrices.
+    package var adamLearningRateFactor: Double {
+        adamLearningRate.map { $0 / learningRate } ?? 1
     }
 
     /// LARS's default `trust_coefficient`, from its paper.
@@ -56,13 +66,13 @@ package struct OptimizerConfiguration: Sendable, Equatable {
 
     /// The number of state values that the rule keeps per parameter.
     package var statesPerParameter: Int {
-        name.traits.isAdam ? 2 : momentum > 0 ? 1 : 0
+        name.takes(.betas) ? 2 : momentum > 0 ? 1 : 0
     }
 
     /// The number of steps over which the optimizer averages gradients or their squares: the time
     /// constant of the longest average, or 1 if there is none.
     package var averagingSteps: Double {
-        1 / (1 - (name.traits.isAdam ? max(beta1, beta2) : momentum))
+        1 / (1 - (name.takes(.betas) ? max(momentum, beta1, beta2) : momentum))
     }
 
     /// Returns the tensors that weight decay shrinks, in the layout's order; none if `weightDecay`
@@ -96,6 +106,7 @@ package struct OptimizerConfiguration: Sendable, Equatable {
                 "[optimizer] learning_rate", learningRate,
                 "must be a number from 1.2e-38 to 3.4e38, which fp32 can hold",
                 remedy: "use 1e-4 to 1e-3 for a GPT of up to 1 billion parameters"))
+        try validateAdamLearningRate()
         try require(
             weightDecay.isFinite && weightDecay >= 0,
             or: .key(
@@ -109,6 +120,23 @@ package struct OptimizerConfiguration: Sendable, Equatable {
         try validateMomentum()
         try validateAdam()
         try validateTrustRatios()
+    }
+
+    private func validateAdamLearningRate() throws(Failure) {
+        guard let adamLearningRate else { return }
+        try require(
+            name.takes(.adamLearningRate),
+            or: .key(
+                "[optimizer] adam_learning_rate", adamLearningRate,
+                "does nothing with name = \"\(name.rawValue)\"",
+                remedy: "remove it, or set \(Name.setting { $0.keys.contains(.adamLearningRate) })"
+            ))
+        try require(
+            Self.learningRates.contains(adamLearningRate),
+            or: .key(
+                "[optimizer] adam_learning_rate", adamLearningRate,
+                "must be a number from 1.2e-38 to 3.4e38, which fp32 can hold",
+                remedy: "use 1e-4 to 1e-3, or remove it for learning_rate"))
     }
 
     private func validateMomentum() throws(Failure) {
@@ -140,6 +168,11 @@ package struct OptimizerConfiguration: Sendable, Equatable {
             or: .key(
                 "[optimizer] dampening", dampening, "needs momentum",
                 remedy: "set \(setting) and momentum = 0.9, or dampening = 0"))
+        try require(
+            dampening == 0 || name.takes(.dampening),
+            or: .key(
+                "[optimizer] dampening", dampening, "does nothing with name = \"\(name.rawValue)\"",
+                remedy: "remove it, or set \(Name.setting { $0.keys.contains(.dampening) })"))
         try require(
             !nesterov || dampening == 0,
             or: .key(

@@ -66,7 +66,7 @@ struct BranchCommand: ParsableCommand {
     @Option(
         help: """
             The rule by which the rate follows the batch: sqrt, linear, none, adam-sde or \
-            beta2-half-life (default: sqrt for Adam and LAMB, linear otherwise).
+            beta2-half-life (default: sqrt for Adam, LAMB and Muon, linear otherwise).
             """)
     var rule: String?
 

@@ -49,7 +49,7 @@ private func expect(
     func misspelled() throws {
         expect(
             "[optimizer] name = \"adamW\": must be one of \"sgd\", \"adam\", \"adamw\", \"lamb\", "
-                + "\"lars\"; did you mean \"adamw\"?"
+                + "\"lars\", \"muon\"; did you mean \"adamw\"?"
         ) { _ = try OptimizerConfiguration.Name("adamW", key: "[optimizer] name") }
         expect(
             "[scaling] rule = \"\": must be one of \"linear\", \"sqrt\", \"none\", \"power\", "
@@ -114,7 +114,7 @@ private func expect(
         }
         expect(
             "[optimizer] momentum = 0.9: does nothing with name = \"adamw\"; set betas instead, or "
-                + "name = \"sgd\" or \"lars\""
+                + "name = \"sgd\", \"lars\" or \"muon\""
         ) { try OptimizerConfiguration(momentum: 0.9).validate() }
         expect("[optimizer] dampening = 1.5: must be in [0, 1]; use 1 at most") {
             try OptimizerConfiguration(name: .sgd, momentum: 0.9, dampening: 1.5).validate()
@@ -139,6 +139,26 @@ private func expect(
         }
     }
 
+    @Test("keys that Muon does not take, and its own with other optimizers, are refused")
+    func muon() {
+        expect(
+            "[optimizer] dampening = 0.1: does nothing with name = \"muon\"; remove it, or set name = "
+                + "\"sgd\" or \"lars\""
+        ) { try OptimizerConfiguration(name: .muon, momentum: 0.9, dampening: 0.1).validate() }
+        var configuration = OptimizerConfiguration(name: .adamw)
+        configuration.adamLearningRate = 1e-3
+        expect(
+            "[optimizer] adam_learning_rate = 0.001: does nothing with name = \"adamw\"; remove it, or "
+                + "set name = \"muon\""
+        ) { [configuration] in try configuration.validate() }
+        configuration = OptimizerConfiguration(name: .muon, momentum: 0.95)
+        configuration.adamLearningRate = 0
+        expect(
+            "[optimizer] adam_learning_rate = 0.0: must be a number from 1.2e-38 to 3.4e38, which "
+                + "fp32 can hold; use 1e-4 to 1e-3, or remove it for learning_rate"
+        ) { [configuration] in try configuration.validate() }
+    }
+
     @Test("impossible trust ratios, and settings that need complete tensors, are refused")
     func trustRatios() {
         for value in [0, -0.001, .nan, .infinity] {
@@ -153,7 +173,8 @@ private func expect(
         for name in ["lamb", "lars"] {
             expect(
                 "[optimizer] sharded = true: leaves no rank the whole tensors whose norms name = "
-                    + "\"\(name)\" needs; set sharded = false, or name = \"sgd\", \"adam\" or \"adamw\""
+                    + "\"\(name)\" needs; set sharded = false, or name = \"sgd\", \"adam\", \"adamw\" or "
+                    + "\"muon\""
             ) {
                 try OptimizerConfiguration(name: .init(name, key: "name"), sharded: true).validate()
             }

@@ -81,11 +81,18 @@ private func expect(
                 .init(rule: .init(rawValue: rule) ?? .none), at: 24,
                 .init(name: .init(rawValue: name) ?? .adamw))
         }
+        for rule in ["adam-sde", "beta2-half-life"] {
+            expect(
+                "[scaling] rule = \"\(rule)\": scales Adam's betas, but the matrices of [optimizer] name "
+                    + "= \"muon\" follow a momentum that it does not scale; set rule = \"sqrt\", or "
+                    + "name = \"adamw\"", .init(rule: .init(rawValue: rule) ?? .none), at: 24,
+                .init(name: .muon))
+        }
         for name in ["sgd", "adam", "lamb", "lars"] {
             expect(
                 "[scaling] weight_decay = \"timescale\": keeps the timescale of AdamW's decay, but "
-                    + "[optimizer] name = \"\(name)\" has none; set name = \"adamw\", or weight_decay "
-                    + "= \"kept\"", .init(weightDecay: .timescale), at: 24,
+                    + "[optimizer] name = \"\(name)\" has none; set name = \"adamw\" or \"muon\", or "
+                    + "weight_decay = \"kept\"", .init(weightDecay: .timescale), at: 24,
                 .init(name: .init(rawValue: name) ?? .adamw))
         }
     }

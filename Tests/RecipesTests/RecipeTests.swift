@@ -296,6 +296,37 @@ import Testing
                 .weightDecay == 0.3)
     }
 
+    @Test("unset momentum is Nesterov's with Muon and none otherwise")
+    func unsetMomentumDependsOnTheOptimizer() throws {
+        func momentum(_ toml: String, _ overrides: String...) throws -> (Double, Bool) {
+            let recipe = try Recipe(toml: toml, name: "test.toml", overrides: overrides)
+            return (recipe.optimizer.momentum, recipe.optimizer.nesterov)
+        }
+        let muon = "[optimizer]\nname = \"muon\""
+        #expect(try momentum("") == (0, false))
+        #expect(try momentum("", "optimizer.name=muon") == (0.95, true))
+        #expect(try momentum(muon + "\nmomentum = 0.9") == (0.9, true))
+        #expect(try momentum(muon, "optimizer.nesterov=false") == (0.95, false))
+        #expect(try momentum(muon, "optimizer.momentum=0") == (0, false))
+        #expect(try momentum(muon, "optimizer.name=sgd") == (0, false))
+        // A stored recipe has every key.
+        let stored = try TrainingPlan(recipe(muon), ranks: 1).recipe
+        #expect(try recipe(stored.toml) == stored)
+    }
+
+    @Test("a rule scales both rates of Muon alike")
+    func muonsRates() throws {
+        let written = "[optimizer]\nname = \"muon\"\nlearning_rate = 0.02\nadam_learning_rate = 0.005"
+        let plan = try TrainingPlan(
+            recipe(
+                written, set: "training.global_batch=48", "scaling.base_batch=12",
+                "scaling.rule=sqrt"), ranks: 1)
+        #expect(plan.rate.peakLearningRate == 0.04)
+        #expect(plan.rate.optimizer.adamLearningRate == 0.01)
+        #expect(plan.rate.optimizer.adamLearningRateFactor == 0.25)
+        #expect(try recipe("", set: "optimizer.name=muon").optimizer.adamLearningRateFactor == 1)
+    }
+
     /// An unset base batch is the recipe's batch.
     @Test("overriding the batch scales the rate")
     func overridingTheBatchScalesTheRate() throws {

@@ -79,13 +79,13 @@ package struct BranchOptions: Sendable {
     }
 
     /// Returns the requested scaling rule, or the usual one for an optimizer: a rate proportional
-    /// to the square root of the batch for Adam, and to the batch for gradient descent.
+    /// to the square root of the batch for Adam and Muon, and to the batch for gradient descent.
     ///
     /// - Throws: `Failure` (usage) if there is no such rule or it needs a key of a recipe.
     func scalingRule(
         for optimizer: OptimizerConfiguration.Name
     ) throws(Failure) -> ScalingConfiguration.Rule {
-        guard let rule else { return optimizer.isAdam ? .sqrt : .linear }
+        guard let rule else { return optimizer.normalizesSteps ? .sqrt : .linear }
         let allowed = ScalingConfiguration.Rule.allCases.filter(\.needsNoKey)
         if let choice = allowed.first(where: { $0.rawValue == rule }) { return choice }
         throw Failure.option(

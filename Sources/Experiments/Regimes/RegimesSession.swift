@@ -77,6 +77,12 @@ package struct RegimesSession {
             try checkGrid(grid, sequences: sequences)
             try checkProbeSteps()
             let recipe = try Recipe(toml: toml, name: recipePath ?? "the built-in recipe")
+            try require(
+                !recipe.optimizer.name.orthogonalizes,
+                or: .key(
+                    "[optimizer] name", "\"\(recipe.optimizer.name.rawValue)\"",
+                    "has no sharpness, because its steps are not a diagonal matrix times a momentum",
+                    remedy: "set name = \"adamw\""))
             let given = try givenRates()
             return (given.map { recipe.at(learningRate: $0[1]) } ?? recipe, given)
         }

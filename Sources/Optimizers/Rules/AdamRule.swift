@@ -9,8 +9,12 @@ struct AdamRule: UpdateRule {
     private let moments: Moments
 
     init(_ configuration: OptimizerConfiguration, count: Int) {
+        self.init(configuration, moments: Moments(count: count))
+    }
+
+    init(_ configuration: OptimizerConfiguration, moments: Moments) {
         self.configuration = configuration
-        moments = Moments(count: count)
+        self.moments = moments
     }
 
     var states: [Optimizer.State] { moments.states }

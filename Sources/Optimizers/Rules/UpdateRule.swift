@@ -23,6 +23,14 @@ protocol UpdateRule: Sendable {
     /// Returns a tensor's trust ratio from its norm and the norm that `measure` compares it with.
     func trustRatio(parameterNorm: Double, comparedNorm: Double, _ scalars: StepScalars) -> Double
 
+    /// The buffer of state in which `advance` writes the directions of matrices; nil if the rule
+    /// orthogonalizes none.
+    var directions: Buffer<Float>? { get }
+
+    /// Advances the momentum of a part of a matrix, and writes its direction, before the step's
+    /// updates. Called only if the optimizer orthogonalizes matrices.
+    func advance(_ part: ArenaPart, _ scalars: StepScalars)
+
     /// Writes the factors by which the rule multiplies the elements of its momentum in the step of
     /// `scalars`.
     ///
@@ -44,6 +52,7 @@ func updateRule(for configuration: OptimizerConfiguration, count: Int) -> any Up
     case .adam, .adamw: AdamRule(configuration, count: count)
     case .lamb: LambRule(configuration, count: count)
     case .lars: LarsRule(configuration, count: count)
+    case .muon: MuonRule(configuration, count: count)
     }
 }
 
@@ -59,7 +68,7 @@ struct ArenaPart {
 /// The scalars of one step for one run, in double.
 struct StepScalars {
     let step: Int
-    let learningRate: Double
+    var learningRate: Double
     /// The factor by which every gradient is multiplied first: the clipping coefficient.
     let gradientScale: Float
     /// The weight decay of the run; 0 if it does not decay.
@@ -68,9 +77,17 @@ struct StepScalars {
     var epsilonFactor = 1.0
     /// The trust ratio of the run; 1 without one.
     var trust = 1.0
+    /// The factor of the orthogonalized direction of a run that is a matrix; nil otherwise.
+    var directionScale: Double?
 }
 
 extension UpdateRule {
+    var directions: Buffer<Float>? { nil }
+
+    func advance(_ part: ArenaPart, _ scalars: StepScalars) {
+        preconditionFailure("the rule orthogonalizes no matrices")
+    }
+
     func writeStepFactors(
         times shared: Double, state: Range<Int>, into factors: Vector, _ scalars: StepScalars
     ) {

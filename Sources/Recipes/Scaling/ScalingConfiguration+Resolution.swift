@@ -24,6 +24,7 @@ extension ScalingConfiguration {
         let peak = try rule.peakRate(batches)
         var scaled = optimizer
         scaled.learningRate = peak.rate
+        scaled.adamLearningRate = optimizer.adamLearningRate.map { $0 * peak.factor }
         try rule.scale(&scaled, batches)
         if weightDecay == .timescale {
             scaled.weightDecay = optimizer.weightDecay * batches.ratio / peak.factor
@@ -56,11 +57,19 @@ extension ScalingConfiguration {
     private func refuse(_ name: OptimizerConfiguration.Name) throws(Failure) {
         typealias Names = OptimizerConfiguration.Name
         try require(
+            !name.orthogonalizes || !rule.scalesBetas,
+            or: .key(
+                "[scaling] rule", "\"\(rule.rawValue)\"",
+                "scales Adam's betas, but the matrices of [optimizer] name = \"\(name.rawValue)\" "
+                    + "follow a momentum that it does not scale",
+                remedy: "set rule = \"sqrt\", or name = \"adamw\""))
+        try require(
             name.takes(.betas) || !rule.scalesBetas,
             or: .key(
                 "[scaling] rule", "\"\(rule.rawValue)\"",
                 "scales betas, but [optimizer] name = \"\(name.rawValue)\" has none",
-                remedy: "set \(Names.setting { $0.keys.contains(.betas) }), or rule = \"linear\""))
+                remedy: "set \(Names.setting { $0.keys.contains(.betas) && !$0.orthogonalizes }), "
+                    + "or rule = \"linear\""))
         try require(
             name.decouplesDecay || weightDecay != .timescale,
             or: .key(

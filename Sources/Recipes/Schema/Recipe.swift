@@ -63,8 +63,11 @@ package struct Recipe: Sendable, Equatable {
             try apply(setting, in: settingsFile)
             written.insert("\(setting.section).\(setting.key)")
         }
-        if !written.contains("optimizer.weight_decay") {
-            optimizer.weightDecay = OptimizerConfiguration(name: optimizer.name).weightDecay
+        let usual = OptimizerConfiguration(name: optimizer.name)
+        if !written.contains("optimizer.weight_decay") { optimizer.weightDecay = usual.weightDecay }
+        if !written.contains("optimizer.momentum") { optimizer.momentum = usual.momentum }
+        if !written.contains("optimizer.nesterov") {
+            optimizer.nesterov = usual.nesterov && optimizer.momentum > 0
         }
         // Keys of another architecture would not be valid.
         if let model, self.model.architecture != model.architecture {

@@ -88,21 +88,32 @@ extension Recipe {
     ]
 
     private static let optimizerFields: [RecipeField] = [
-        .init("optimizer.name", \.optimizer.name, "The update rule."),
+        .init(
+            "optimizer.name", \.optimizer.name,
+            "The update rule; muon: AdamW outside the matrices of the blocks."),
         .init(
             "optimizer.learning_rate", \.optimizer.learningRate,
             "The peak rate at base_batch; see [scaling]."),
-        .init("optimizer.momentum", \.optimizer.momentum, "SGD's and LARS's momentum; 0 for none."),
-        .init("optimizer.nesterov", \.optimizer.nesterov, "Nesterov's momentum for SGD and LARS."),
+        .init(
+            "optimizer.adam_learning_rate", \.optimizer.adamLearningRate,
+            "muon: the peak rate of embeddings, head and vectors at base_batch; if unset, learning_rate."
+        ),
+        .init(
+            "optimizer.momentum", \.optimizer.momentum,
+            "Momentum of SGD and LARS (default 0) and Muon (0.95); 0 for none."),
+        .init(
+            "optimizer.nesterov", \.optimizer.nesterov,
+            "Nesterov's momentum for SGD and LARS (default false) and Muon (true)."),
         .init(
             "optimizer.dampening", \.optimizer.dampening,
             "Fraction of the gradient kept out of the momentum."),
         .init(
-            "optimizer.betas", \.optimizer.betas, "Adam's and LAMB's decay rates of their moments."),
-        .init("optimizer.epsilon", \.optimizer.epsilon, "Added to Adam's and LAMB's denominator."),
+            "optimizer.betas", \.optimizer.betas,
+            "Decay rates of Adam's and LAMB's moments, and of Muon's outside the matrices of blocks."),
+        .init("optimizer.epsilon", \.optimizer.epsilon, "Added to the denominator of these moments."),
         .init(
             "optimizer.weight_decay", \.optimizer.weightDecay,
-            "Decoupled for AdamW (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."
+            "Decoupled for AdamW and Muon (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."
         ),
         .init(
             "optimizer.decay", \.optimizer.decay,

@@ -48,6 +48,9 @@ package final class StepRunner {
     private let engine: ComputeEngine
     private let reducer: GradientReducer
     private let exchange: LaneExchange<LaneStep>
+    /// The exchange of matrices between the ranks of a sharded optimizer that orthogonalizes them;
+    /// nil without one.
+    private let matrixExchange: MatrixExchange?
     /// The statistics of the rank's lanes, in lane order.
     private var laneSteps: [LaneStep] = []
     /// The choice of the division of the lanes; nil for the equal division.
@@ -101,6 +104,11 @@ package final class StepRunner {
                     communicator: communicator),
             owned: shards[communicator.rank])
         exchange = LaneExchange(communicator: communicator, tree: plan.lanes.tree)
+        matrixExchange =
+            recipe.optimizer.sharded && state.optimizer.directions != nil
+            ? try MatrixExchange(
+                model.layout.matrices, shards: shards, communicator: communicator,
+                yields: engine.team.yields) : nil
         laneSteps.reserveCapacity(reducer.division.laneLimit)
         comparison = RankComparison(ranks: communicator.size)
     }
@@ -133,8 +141,13 @@ package final class StepRunner {
             .init("messages", reducer.messageBytes),
             .init("lanes", plan.laneBytes(size: communicator.size)),
             .init("moments", state.optimizer.states.reduce(0) { $0 + $1.buffer.bytes.count }),
+            .init(
+                "directions",
+                (state.optimizer.directions?.bytes ?? 0) + (matrixExchange?.bytes ?? 0)),
             .init("activations", model.activationBytes),
-            .init("scratch", model.scratchBytes(parameters: state.parameters)),
+            .init("scratch", model.scratchBytes(parameters: state.parameters) {
+                state.optimizer.directions?.record(on: $0)
+            }),
             .init("batches", batchBytes),
             .init("checkpoint copy", copyBytes),
             .init("telemetry", telemetryBytes),
@@ -317,6 +330,7 @@ package final class StepRunner {
         state.optimizer.beginStep(
             parameters: state.parameters.values, gradients: gradients, gradientScale: scale,
             team: engine.team)
+        try orthogonalize()
         let optimizer = state.optimizer
         let parameters = state.parameters
         // A function, because a closure in a variable would be allocated on the heap.
@@ -339,6 +353,18 @@ package final class StepRunner {
                 updateRange(range)
             }
         }
+    }
+
+    /// Orthogonalizes the directions of the optimizer's matrices. With a sharded optimizer, each
+    /// rank gathers some of the matrices, and returns the results to their owners.
+    private func orthogonalize() throws(Failure) {
+        guard let directions = state.optimizer.directions else { return }
+        guard let matrixExchange else { return directions.orthogonalize(engine: engine) }
+        try matrixExchange.gather(from: directions.shard)
+        for (index, base) in matrixExchange.own {
+            directions.orthogonalize(index, at: base, engine: engine)
+        }
+        try matrixExchange.scatter(into: directions.shard)
     }
 
     private var dropoutKey: DropoutKey? {

@@ -35,7 +35,7 @@ package final class TrainingState {
         checks = memory.isShared ? ParameterChecks(of: memory.values, owned: owned) : nil
         optimizer = Optimizer(
             configuration: plan.rate.optimizer, layout: layout.arena, owned: owned,
-            factors: layout.factors)
+            factors: layout.factors, matrices: layout.matrices)
         nonFinite = NonFiniteGuard(limit: plan.recipe.training.maximumSkippedSteps)
         average = plan.recipe.training.averagingPower.map {
             ParameterAverage(

@@ -94,7 +94,7 @@ extension CheckpointKeeper {
         }
         let moments = try found.open(CheckpointFiles.optimizer)
         for piece in state.optimizer.states {
-            for tensor in layout.arena.tensors {
+            for tensor in state.optimizer.tensors(of: piece) {
                 let name = CheckpointFiles.name(tensor, inState: piece.name)
                 if transfer == nil {
                     try moments.copy(
@@ -137,7 +137,7 @@ extension CheckpointKeeper {
     ) throws(Failure) {
         guard let checkpoint else {
             for piece in state.optimizer.states {
-                for tensor in layout.arena.tensors {
+                for tensor in state.optimizer.tensors(of: piece) {
                     try transfer.scatter(tensor.range, from: nil, into: piece.buffer)
                 }
             }
@@ -145,7 +145,7 @@ extension CheckpointKeeper {
         }
         let moments = try checkpoint.open(CheckpointFiles.optimizer)
         for piece in state.optimizer.states {
-            for tensor in layout.arena.tensors {
+            for tensor in state.optimizer.tensors(of: piece) {
                 let stored = try moments.tensor(
                     CheckpointFiles.name(tensor, inState: piece.name), shape: tensor.shape)
                 try moments.withBytes(of: stored) { (bytes) throws(Failure) in

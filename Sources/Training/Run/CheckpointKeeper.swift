@@ -232,7 +232,8 @@ final class CheckpointKeeper {
             return nil
         }
         let moments = state.optimizer.states.indices.flatMap { index in
-            layout.arena.tensors.map { source(of: $0, inState: index, state) }
+            state.optimizer.tensors(of: state.optimizer.states[index])
+                .map { source(of: $0, inState: index, state) }
         }
         let tensors = CheckpointTensors(
             parameters: state.parameters.values, average: state.average?.parameters.values,

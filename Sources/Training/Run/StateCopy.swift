@@ -9,15 +9,15 @@ struct StateCopy: Sendable {
     private let parameters: Buffer<Float>
     private let average: Buffer<Float>?
     /// The optimizer's whole state, in the layout of the arena, by name.
-    private let moments: [(name: String, buffer: Buffer<Float>)]
-    private let layout: ArenaLayout
+    private let moments: [(name: String, tensors: [NamedTensor], buffer: Buffer<Float>)]
 
     /// Allocates memory for copies of states that have the same tensors as `state`.
     init(of state: TrainingState, layout: ArenaLayout) {
-        self.layout = layout
         parameters = Buffer(count: layout.count)
         average = state.average.map { _ in Buffer(count: layout.count) }
-        moments = state.optimizer.states.map { ($0.name, Buffer(count: layout.count)) }
+        moments = state.optimizer.states.map {
+            ($0.name, state.optimizer.tensors(of: $0), Buffer(count: layout.count))
+        }
     }
 
     /// Copies a state whose shards `transfer` gathers; nil if this rank has the whole state.
@@ -32,7 +32,7 @@ struct StateCopy: Sendable {
                 copy.buffer.fill(from: shards[index])
                 continue
             }
-            for tensor in layout.tensors {
+            for tensor in copy.tensors {
                 var place = tensor.offset * MemoryLayout<Float>.stride
                 try transfer.gather(tensor.range, of: shards, at: index) { bytes in
                     UnsafeMutableRawBufferPointer(rebasing: copy.buffer.bytes[place...])
@@ -48,7 +48,7 @@ struct StateCopy: Sendable {
         CheckpointTensors(
             parameters: parameters, average: average,
             moments: moments.flatMap { state in
-                layout.tensors.map { tensor in
+                state.tensors.map { tensor in
                     TensorSource(
                         name: CheckpointFiles.name(tensor, inState: state.name),
                         shape: tensor.shape, base: state.buffer.base + tensor.offset)

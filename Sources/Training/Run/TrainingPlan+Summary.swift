@@ -1,3 +1,4 @@
+import Model
 import Recipes
 import Support
 
@@ -43,6 +44,7 @@ extension TrainingPlan {
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
+            ("matrices", matrixText),
             ("typical", typicalRateText),
             ("betas", betasText),
             ("epsilon", epsilonText),
@@ -124,6 +126,15 @@ extension TrainingPlan {
         return
             "\(base), rule \(recipe.scaling.title): x \(Format.significant(rate.factor, digits: 6)) for batch "
             + "\(rate.globalBatch), peak \(Format.significant(rate.peakLearningRate, digits: 6))"
+    }
+
+    /// The parts of the model that Muon and AdamW update; empty for other optimizers.
+    private var matrixText: String {
+        guard recipe.optimizer.name.orthogonalizes else { return "" }
+        let matrices = GPTLayout(recipe.model).matrices.reduce(0) { $0 + $1.parts }
+        let rest = rate.peakLearningRate * rate.optimizer.adamLearningRateFactor
+        return "\(Format.counted(matrices, "matrix", "matrices")) of blocks move orthogonally; AdamW updates the "
+            + "other tensors at peak \(Format.significant(rest, digits: 6))"
     }
 
     /// The betas as scaled by the rule; empty if the rule does not change them.

@@ -36,9 +36,9 @@ struct NoiseScaleRule: ScalingRule {
     /// Returns the exponent for an optimizer.
     ///
     /// Below the noise scale, the best rate of SGD and LARS is proportional to the batch, and that
-    /// of Adam and similar optimizers to the square root of the batch.
+    /// of Adam, Muon and similar optimizers to the square root of the batch.
     private func exponent(for optimizer: OptimizerConfiguration) -> Double {
-        exponent ?? (optimizer.name.isAdam ? 0.5 : 1)
+        exponent ?? (optimizer.name.normalizesSteps ? 0.5 : 1)
     }
 
     /// Returns 1 + Bn/B.
