@@ -96,6 +96,7 @@ package struct StepBenchmark: Sendable {
         }
         let recipe = try subject.recipe(ranks, Self.warmupSteps + steps).applying(overrides)
         try Self.requireVocabulary(recipe)
+        try recipe.requireOneBatch()
         let context = recipe.model.contextLength
         let length = sequenceLength ?? min(subject.sequenceLength ?? context, context)
         guard length >= 1, length <= context else {

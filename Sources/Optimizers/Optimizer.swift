@@ -35,7 +35,7 @@ package struct Optimizer: Sendable {
         var directionScale: Double?
     }
 
-    let configuration: OptimizerConfiguration
+    private(set) var configuration: OptimizerConfiguration
     /// The tensors that decay, for the log.
     package let decayedTensors: [NamedTensor]
     /// The number of steps begun in the run; Adam's bias correction depends on it.
@@ -84,6 +84,12 @@ package struct Optimizer: Sendable {
         trust = adapts ? TrustRatios(runs: runs.count, elements: layout.count) : nil
         rule = updateRule(for: configuration, count: shard.count)
         directions = rule.directions.map { MatrixDirections(matrices: matrices, shard: $0) }
+    }
+
+    /// The weight decay, which may change with the batch if it is decoupled.
+    package var weightDecay: Double {
+        get { configuration.weightDecay }
+        set { configuration.weightDecay = newValue }
     }
 
     /// The state that a checkpoint keeps in addition to `step`. Loading a checkpoint writes into these

@@ -7,7 +7,10 @@ package struct TrainingConfiguration: Sendable, Equatable {
     package var steps = 2000
     /// The number of sequences in one optimizer step, over all ranks.
     package var globalBatch = 12
-    /// The number of sequences that go through the model at once; 0 for a whole lane.
+    /// The changes of the global batch during the run, in order.
+    package var batchSchedule: [BatchChangeConfiguration] = []
+    /// The number of sequences that go through the model at once; 0 for a whole lane of the smallest
+    /// batch, or less if the memory is too small.
     package var microBatch = 0
     /// The precision of the inputs of matrix products.
     package var precision = Precision.fp32
@@ -18,11 +21,17 @@ package struct TrainingConfiguration: Sendable, Equatable {
     /// The power p of the average of the parameters that evaluations use, in which step t has the
     /// weight t^(p + 1) - (t - 1)^(p + 1), about (p + 1) t^p; nil for the parameters themselves.
     package var averagingPower: Double?
+    /// The number of evaluations in a row that may not lower the validation loss before the run
+    /// stops early; nil if it takes all its steps.
+    package var patience: Int?
     /// The number of consecutive skipped steps after which the run stops.
     package var maximumSkippedSteps = 10
 
     /// The maximum number of steps, and of sequences in a step.
-    private static let largestCount = 1_000_000_000
+    package static let largestCount = 1_000_000_000
+
+    /// The batches of the run, in order.
+    package var batches: [Int] { [globalBatch] + batchSchedule.map(\.batch) }
 
     /// Checks every value; a failure names the key, its value and the valid range.
     func validate() throws(Failure) {
@@ -45,6 +54,9 @@ package struct TrainingConfiguration: Sendable, Equatable {
                     "[training] \(key)", value, "must be at most \(Self.largestCount)",
                     remedy: "use \(Self.largestCount) or less"))
         }
+        for (index, change) in batchSchedule.enumerated() {
+            try change.validate(index + 1, largest: Self.largestCount)
+        }
         if let averagingPower {
             try require(
                 (0...1000).contains(averagingPower),
@@ -52,6 +64,13 @@ package struct TrainingConfiguration: Sendable, Equatable {
                     "[training] averaging_power", averagingPower, "must be in [0, 1000]",
                     remedy: "use 7 for about the last tenth of the run, or remove it for no average"
                 ))
+        }
+        if let patience {
+            try require(
+                patience >= 1,
+                or: .key(
+                    "[training] patience", patience, "must be a number of evaluations, 1 or more",
+                    remedy: "use 5, or remove it to take all steps"))
         }
         try require(
             microBatch >= 0,

@@ -35,6 +35,21 @@ package final class MetricsLog {
         file = try AppendedFile(opening: path)
     }
 
+    /// Removes the lines of later steps, and lines that are not JSON, from a log that is kept
+    /// elsewhere.
+    ///
+    /// - Throws: `.inputOutput`; the log is then unchanged.
+    package static func removeLines(of path: String, after step: Int) throws(Failure) {
+        var kept: [UInt8] = []
+        for line in lines(of: try readBytes(path)) {
+            guard let record = MetricsRecord(parsing: line), record.step ?? step <= step else {
+                continue
+            }
+            kept += line + [UInt8(ascii: "\n")]
+        }
+        try AtomicFile.write(to: path) { [kept] (file) throws(Failure) in try file.write(kept) }
+    }
+
     /// Appends a line, after those that wait.
     ///
     /// - Throws: `.inputOutput`; the line then waits, too.

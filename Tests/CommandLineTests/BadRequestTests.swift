@@ -24,7 +24,6 @@ extension CommandLineTests {
                 // Sizes that exceed any machine's memory are refused before anything is allocated.
                 ("model.width=1048576", "takes at least", [0, 2]),
                 ("model.width=4611686018427387904", "at most 1048576", [0]),
-                ("training.global_batch=1000000000", "takes at least", [0]),
             ])
         func impossibleValues(override: String, words: String, layouts: [Int]) throws {
             let bench = try Workbench()
@@ -32,6 +31,16 @@ extension CommandLineTests {
                 let outcome = try bench.lockstep(bench.training(set: override), ranks: ranks)
                 expectRefusal(outcome, 78, [words])
             }
+            #expect(!bench.exists("run"))
+        }
+
+        @Test("a micro-batch that no machine's memory holds is refused")
+        func impossibleMicroBatch() throws {
+            let bench = try Workbench()
+            let outcome = try bench.lockstep(
+                bench.training(
+                    set: "training.global_batch=1000000000", "training.micro_batch=250000000"))
+            expectRefusal(outcome, 78, ["takes at least", "set [training] micro_batch lower"])
             #expect(!bench.exists("run"))
         }
 

@@ -104,6 +104,9 @@ private struct Reduction {
             "model.width=16 --set model.context_length=8 --set training.steps=20",
             "model.width=128 --set training.steps=300"),
         Reduction(in: "StopAndResume", "training.steps=2000", "training.steps=320"),
+        Reduction(
+            in: "StopAndResume", "--resume-checkpoint 1500", "--resume-checkpoint 300"),
+        Reduction(in: "StopAndResume", "training.steps=1800", "training.steps=310"),
         Reduction(in: "FineTuneAModel", "/usr/share/common-licenses/GPL-3", "book.txt"),
         Reduction(in: "FineTuneAModel", "steps = 300", "steps = 8"),
         Reduction(in: "FineTuneAModel", "every = 50", "every = 4"),

@@ -215,6 +215,9 @@ import Testing
             "[scaling]\nrule = \"beta2-half-life\"\nexponent = 0.5",
             "[optimizer]\nname = \"lars\"\ntrust_coefficient = 0.02",
             "[optimizer]\nname = \"lamb\"",
+            "[optimizer]\nname = \"muon\"\nadam_learning_rate = 0.02\nnesterov = false",
+            "[training]\npatience = 3\nbatch_schedule = [{ after_steps = 7, batch = 32 }, "
+                + "{ after_tokens = 123456789, batch = 16 }]",
         ])
     func scalingSurvivesARoundTrip(toml: String) throws {
         let first = try recipe(toml, set: "training.global_batch=16")
@@ -316,7 +319,8 @@ import Testing
 
     @Test("a rule scales both rates of Muon alike")
     func muonsRates() throws {
-        let written = "[optimizer]\nname = \"muon\"\nlearning_rate = 0.02\nadam_learning_rate = 0.005"
+        let written =
+            "[optimizer]\nname = \"muon\"\nlearning_rate = 0.02\nadam_learning_rate = 0.005"
         let plan = try TrainingPlan(
             recipe(
                 written, set: "training.global_batch=48", "scaling.base_batch=12",

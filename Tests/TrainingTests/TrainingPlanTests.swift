@@ -157,6 +157,28 @@ import Training
         }
     }
 
+    @Test("the largest micro-batch that fits is chosen, and the recipe states it")
+    func fittingMicroBatch() throws {
+        let plan = try TrainingPlan(
+            recipe(toml, set: "training.global_batch=96", "training.micro_batch=0"), ranks: 1)
+        #expect(plan.lanes.microBatch == 12)
+        func bytes(_ microBatch: Int) throws -> Double {
+            try TrainingPlan(
+                recipe(
+                    toml, set: "training.global_batch=96", "training.micro_batch=\(microBatch)"),
+                ranks: 1
+            ).leastBytes(ofRank: 0, size: 1)
+        }
+        for (room, expected) in [(12, 6), (6, 6), (5, 4), (1, 1), (0, nil)] as [(Int, Int?)] {
+            let limit = room == 0 ? 0 : try bytes(room == 5 ? 4 : room)
+            let chosen = try plan.withLargestMicroBatch(ranks: 1) {
+                $0.leastBytes(ofRank: 0, size: 1) <= limit
+            }
+            #expect(chosen?.recipe.training.microBatch == expected, "\(room)")
+            #expect(chosen?.lanes.microBatch == expected, "\(room)")
+        }
+    }
+
     @Test("the lowest rate scales with the batch")
     func theLowestRateScalesWithTheBatch() throws {
         let plan = try TrainingPlan(recipe(toml), ranks: 1)
@@ -238,6 +260,21 @@ import Training
         let recipe = try Recipe(toml: toml, name: "test.toml", overrides: overrides)
         let summary = try TrainingPlan(recipe, ranks: 1).summary(facts(ranks: 1))
         #expect(summary.contains(text), "\(summary)")
+    }
+
+    @Test("the summary states which tensors Muon moves, and at which rates")
+    func summaryOfMuon() throws {
+        let muon = try recipe(
+            toml, set: "optimizer.name=muon", "optimizer.adam_learning_rate=3e-4")
+        // The queries, keys and values of the block are three matrices.
+        let summary = try TrainingPlan(muon, ranks: 1).summary(facts(ranks: 1))
+        #expect(
+            summary.contains(
+                "  matrices    Muon moves 6 matrices of the blocks, and AdamW the other tensors at peak "
+                    + "0.0006\n"), "\(summary)")
+        #expect(!summary.contains("with Adam or AdamW"))
+        #expect(
+            !(try TrainingPlan(recipe(toml), ranks: 1).summary(facts(ranks: 1))).contains("Muon"))
     }
 
     @Test("more ranks than lanes are refused")

@@ -28,6 +28,12 @@ extension BranchDesign {
             run = try RunCheckpoints(run: path, newestOnly: false)
         }
         let recipe = run.recipe
+        try require(
+            recipe.training.batchSchedule.isEmpty,
+            or: .file(
+                .configuration, path,
+                "changes its batch, so it has no batch to compare others with",
+                remedy: "branch a run without [training] batch_schedule"))
         let trunkBatch = recipe.training.globalBatch
         let plan = try TrainingPlan(recipe, ranks: 1)
         let batches = try options.batchSizes(ofRunWithBatch: trunkBatch)

@@ -72,6 +72,8 @@ package struct WatchView: Sendable {
         case .finished: "finished"
         case .stopped(let step):
             "stopped at step \(Format.count(step)) with a checkpoint; resume with \(resumption)"
+        case .stoppedEarly(let step):
+            "stopped early after step \(Format.count(step)), because the validation loss no longer fell"
         case .dead(let step, let checkpoint):
             "killed or failed after step \(Format.count(step)); "
                 + (checkpoint.map {

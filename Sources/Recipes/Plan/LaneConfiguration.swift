@@ -100,7 +100,7 @@ package struct LaneConfiguration: Sendable, Equatable {
     }
 
     /// Returns the divisors of a number in ascending order.
-    private static func divisors(of number: Int) -> [Int] {
+    package static func divisors(of number: Int) -> [Int] {
         let small = (1...number).prefix { $0 * $0 <= number }.filter { number % $0 == 0 }
         return small + small.reversed().map { number / $0 }.filter { $0 != small.last }
     }

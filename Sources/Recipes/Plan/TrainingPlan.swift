@@ -4,9 +4,13 @@ import Support
 package struct TrainingPlan: Sendable {
     /// The recipe with every key set. The values after scaling are in `rate`.
     package let recipe: Recipe
+    /// The stages of the run, each with its batch; one unless the recipe has a batch schedule.
+    package let stages: [BatchStage]
+    /// The lanes of the first stage.
     package let lanes: LaneConfiguration
-    /// The rate and the optimizer after scaling, which the steps use.
+    /// The rate and the optimizer after scaling in the first stage.
     package let rate: BatchScaling
+    /// The schedule of the rate, at the batch of the first stage.
     package let schedule: Schedule
     /// The number of tokens in a sequence: the recipe's context length, or fewer in a benchmark.
     package let sequenceLength: Int
@@ -20,11 +24,8 @@ package struct TrainingPlan: Sendable {
     ) throws(Failure) {
         try recipe.validate()
         self.sequenceLength = sequenceLength ?? recipe.model.contextLength
-        lanes = try LaneConfiguration(
-            globalBatch: recipe.training.globalBatch, lanes: recipe.reduction.lanes,
-            microBatch: recipe.training.microBatch, ranks: ranks)
-        rate = try recipe.scaling.resolve(
-            recipe.optimizer, globalBatch: recipe.training.globalBatch)
+        stages = try BatchStage.stages(of: recipe, ranks: ranks)
+        (lanes, rate) = (stages[0].lanes, stages[0].rate)
         schedule = try recipe.schedule.resolve(rate, trainingSteps: recipe.training.steps)
         self.recipe = Self.settled(recipe, lanes: lanes, rate: rate)
     }
@@ -61,14 +62,31 @@ package struct TrainingPlan: Sendable {
         return recipe
     }
 
-    /// The number of tokens in one optimizer step, over all ranks.
+    /// The number of tokens in one optimizer step of the first stage, over all ranks.
     package var tokensPerStep: Int { recipe.training.globalBatch * sequenceLength }
+
+    /// Returns the stage of the step that follows `step` finished steps.
+    package func stage(after step: Int) -> BatchStage {
+        stages.last { $0.firstStep <= step } ?? stages[0]
+    }
+
+    /// Returns the number of sequences in the first `step` steps, over all ranks.
+    package func samples(after step: Int) -> Int { stage(after: step).samples(after: step) }
+
+    /// Returns the number of tokens in the first `step` steps, over all ranks.
+    package func tokens(after step: Int) -> Int { samples(after: step) * sequenceLength }
 
     /// The number of tokens that go through the model at once.
     package var tokensPerMicroBatch: Int { lanes.microBatch * sequenceLength }
 
-    /// Returns the learning rate of the step that follows `step` finished steps.
-    package func learningRate(after step: Int) -> Double { schedule.learningRate(at: step) }
+    /// Returns the learning rate of the step that follows `step` finished steps: that of the
+    /// schedule, scaled to the batch of the step.
+    package func learningRate(after step: Int) -> Double {
+        let scheduled = schedule.learningRate(at: step)
+        let stage = stage(after: step)
+        guard stage.lanes.globalBatch != lanes.globalBatch else { return scheduled }
+        return scheduled * (stage.rate.factor / rate.factor)
+    }
 
     /// A warning about steps that change nothing because their rate is 0; nil if there are no such
     /// steps.

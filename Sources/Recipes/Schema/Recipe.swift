@@ -143,12 +143,17 @@ package struct Recipe: Sendable, Equatable {
                     + OptimizerConfiguration.Name.setting(where: \.hasParametrizedRates)
                     + ", with weight_decay = 0 for Adam's update, or "
                     + "parametrization = \"standard\""))
-        let tokens =
-            Double(training.steps) * Double(training.globalBatch) * Double(model.contextLength)
+        try require(
+            training.patience == nil || evaluation.every > 0 || !evaluation.at.isEmpty,
+            or: .key(
+                "[training] patience", training.patience ?? 0, "needs evaluations during the run",
+                remedy: "set [evaluation] every to a number of steps, or remove patience"))
+        let largestBatch = training.batches.max() ?? training.globalBatch
+        let tokens = Double(training.steps) * Double(largestBatch) * Double(model.contextLength)
         guard tokens < 0x1p62 else {
             throw .key(
                 "[training] steps", training.steps,
-                "gives \(tokens) tokens with global_batch = \(training.globalBatch) and [model] "
+                "gives \(tokens) tokens with global_batch = \(largestBatch) and [model] "
                     + "context_length = \(model.contextLength), more than can be counted",
                 remedy: "use fewer steps or smaller batches")
         }

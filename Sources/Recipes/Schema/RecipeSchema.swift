@@ -68,8 +68,13 @@ extension Recipe {
             "training.global_batch", \.training.globalBatch,
             "Sequences in one optimizer step, over all ranks."),
         .init(
+            "training.batch_schedule", \.training.batchChanges,
+            "Changes of global_batch: [{ after_steps = 1000, batch = 64 }], or after_tokens; the rate follows."
+        ),
+        .init(
             "training.micro_batch", \.training.microBatch,
-            "Sequences through the model at once; divides a lane's; 0 for a whole lane."),
+            "Sequences through the model at once; divides a lane's; 0: a whole lane, or what memory allows."
+        ),
         .init(
             "training.precision", \.training.precision,
             "fp32, or bf16: what enters matrix products is rounded, sums and parameters are not."),
@@ -81,6 +86,10 @@ extension Recipe {
         .init(
             "training.averaging_power", \.training.averagingPower,
             "Power p of the evaluated average; step t weighs t^(p+1) - (t-1)^(p+1); none if unset."
+        ),
+        .init(
+            "training.patience", \.training.patience,
+            "Evaluations in a row without a lower validation loss after which the run stops; never if unset."
         ),
         .init(
             "training.max_skipped_steps", \.training.maximumSkippedSteps,
@@ -109,8 +118,10 @@ extension Recipe {
             "Fraction of the gradient kept out of the momentum."),
         .init(
             "optimizer.betas", \.optimizer.betas,
-            "Decay rates of Adam's and LAMB's moments, and of Muon's outside the matrices of blocks."),
-        .init("optimizer.epsilon", \.optimizer.epsilon, "Added to the denominator of these moments."),
+            "Decay rates of Adam's and LAMB's moments, and of Muon's outside the matrices of blocks."
+        ),
+        .init(
+            "optimizer.epsilon", \.optimizer.epsilon, "Added to the denominator of these moments."),
         .init(
             "optimizer.weight_decay", \.optimizer.weightDecay,
             "Decoupled for AdamW and Muon (default 0.1) and LAMB (0.01), added to the gradient otherwise (0)."

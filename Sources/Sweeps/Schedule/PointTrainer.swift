@@ -61,7 +61,7 @@ struct PointTrainer {
             case .checkpointed:
                 try trainer.free()
                 return .stopped
-            case .finished: diverged = false
+            case .finished, .stoppedEarly: diverged = false
             }
         } catch {
             guard trainer.hasDiverged else { throw error }

@@ -87,6 +87,7 @@ package struct ClusterPlan: Sendable {
     package init(_ request: Request) throws(Failure) {
         var request = request
         let step = request.step
+        try request.recipe.requireOneBatch()
         try Self.match(&request.recipe, step)
         self.request = request
         let measured = try TrainingPlan(

@@ -21,6 +21,8 @@ package struct StepRecord: Sendable {
     package let tokens: Int
     /// The number of tokens in this step over all ranks.
     package let tokensInStep: Int
+    /// The number of sequences in this step over all ranks; nil unless the batch has a schedule.
+    package let batch: Int?
     /// Whether the step left the parameters unchanged because its loss or gradient was not finite.
     package let isSkipped: Bool
     package let times: StepTimes
@@ -145,9 +147,11 @@ package final class StepRunner {
                 "directions",
                 (state.optimizer.directions?.bytes ?? 0) + (matrixExchange?.bytes ?? 0)),
             .init("activations", model.activationBytes),
-            .init("scratch", model.scratchBytes(parameters: state.parameters) {
-                state.optimizer.directions?.record(on: $0)
-            }),
+            .init(
+                "scratch",
+                model.scratchBytes(parameters: state.parameters) {
+                    state.optimizer.directions?.record(on: $0)
+                }),
             .init("batches", batchBytes),
             .init("checkpoint copy", copyBytes),
             .init("telemetry", telemetryBytes),
@@ -195,8 +199,9 @@ package final class StepRunner {
         tracer?.beginStep()
         var clock = StepClock(tracer: tracer)
         let step = state.step + 1
+        let stage = plan.stage(after: state.step)
         RankPlace.enter(.passes, step: step)
-        trainLanes(batches, clock: &clock)
+        trainLanes(stage, batches, clock: &clock)
         RankPlace.enter(.reduction, step: step)
         let gradients = try clock.measure(.wait) { () throws(Failure) in
             try RankActivity.during(.waiting) { () throws(Failure) in try reducer.finish() }
@@ -222,6 +227,8 @@ package final class StepRunner {
             try clock.measure(.update) { () throws(Failure) in
                 let clipping = clippingCoefficient(
                     norm: gradientNorm, clipNorm: plan.recipe.optimizer.clipNorm)
+                // The same value as before, unless the batch has changed.
+                state.optimizer.weightDecay = stage.rate.optimizer.weightDecay
                 try update(gradients, scale: clipping, learningRate: learningRate)
             }
         }
@@ -239,8 +246,10 @@ package final class StepRunner {
             step: state.step, loss: loss, learningRate: learningRate, gradientNorm: gradientNorm,
             noise: GradientNoise(
                 partSquares: totals.sum.squares, sumSquares: reducer.sumOfSquares,
-                lanes: plan.lanes.laneCount, sequencesPerLane: plan.lanes.sequencesPerLane),
-            tokens: state.step * plan.tokensPerStep, tokensInStep: plan.tokensPerStep,
+                lanes: stage.lanes.laneCount, sequencesPerLane: stage.lanes.sequencesPerLane),
+            tokens: plan.tokens(after: state.step),
+            tokensInStep: stage.lanes.globalBatch * plan.sequenceLength,
+            batch: plan.stages.count > 1 ? stage.lanes.globalBatch : nil,
             isSkipped: isSkipped, times: clock.finish(), slowest: comparison.slowest,
             stragglers: comparison.stragglers)
         return (record, totals.anyRequest)
@@ -248,7 +257,9 @@ package final class StepRunner {
 
     /// Trains the rank's lanes in order. The reduction of a bucket starts as soon as backward of
     /// the last lane has finished it.
-    private func trainLanes(_ batches: Batches, clock: inout StepClock) {
+    private func trainLanes(
+        _ stage: BatchStage, _ batches: Batches, clock: inout StepClock
+    ) {
         let dropout = dropoutKey
         laneSteps.removeAll(keepingCapacity: true)
         clock.measure(.progress) { reducer.beginStep() }
@@ -256,7 +267,7 @@ package final class StepRunner {
         for _ in own { laneSteps.append(LaneStep(loss: 0, targets: 0, squares: 0)) }
         for lane in reducer.lanes {
             laneSteps[lane - own.lowerBound] = trainLane(
-                lane, batches, dropout: dropout, clock: &clock)
+                lane, of: stage, batches, dropout: dropout, clock: &clock)
         }
     }
 
@@ -274,27 +285,29 @@ package final class StepRunner {
 
     /// Runs forward and backward over one lane's micro-batches, in order.
     private func trainLane(
-        _ lane: Int, _ batches: Batches, dropout: DropoutKey?, clock: inout StepClock
+        _ lane: Int, of stage: BatchStage, _ batches: Batches, dropout: DropoutKey?,
+        clock: inout StepClock
     ) -> LaneStep {
-        let sequences = plan.lanes.sequences(ofLane: lane)
+        let lanes = stage.lanes
+        let firstSample = plan.samples(after: state.step)
+        let sequences = lanes.sequences(ofLane: lane)
         let gradients = clock.measure(.progress) { reducer.beginLane(lane) }
         var loss = 0.0
-        for microBatch in 0..<plan.lanes.microBatchesPerLane {
-            let first = sequences.lowerBound + microBatch * plan.lanes.microBatch
-            let batch = clock.measure(.data) {
-                batches(state.step * plan.lanes.globalBatch + first, first)
-            }
+        for microBatch in 0..<lanes.microBatchesPerLane {
+            let first = sequences.lowerBound + microBatch * lanes.microBatch
+            let batch = clock.measure(.data) { batches(firstSample + first, first) }
             clock.measure(.forward) {
                 tracer?.beginForward()
                 model.forward(batch, parameters: state.parameters, dropout: dropout) { part in
                     tracer?.forwardFinished(part)
                 }
             }
-            let isLast = microBatch == plan.lanes.microBatchesPerLane - 1
+            let isLast = microBatch == lanes.microBatchesPerLane - 1
             loss += clock.measureBackward { reducing in
                 model.backward(
                     batch, parameters: state.parameters, gradients: gradients,
-                    gradientScale: 1 / Float(plan.tokensPerStep), accumulates: microBatch > 0,
+                    gradientScale: 1 / Float(lanes.globalBatch * plan.sequenceLength),
+                    accumulates: microBatch > 0,
                     dropout: dropout,
                     betweenTiles: {
                         // A large product may take longer than sending several buckets.

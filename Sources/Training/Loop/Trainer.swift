@@ -9,6 +9,8 @@ import Support
 package enum TrainingOutcome: Sendable {
     /// All steps were taken; `best` is the step of the best checkpoint, if one is kept.
     case finished(Evaluation, best: Int?)
+    /// The validation loss no longer fell; the run's state is in a checkpoint.
+    case stoppedEarly(EarlyStop)
     /// A signal requested a stop; the run's state is in a checkpoint, from which it can be resumed.
     case checkpointed(step: Int)
 }
@@ -36,6 +38,8 @@ package final class Trainer {
     package let copyNotice: String?
     /// The reason that the last due checkpoint was not written; nil if it was.
     private var defect: StateDefect?
+    /// The evaluations since the loss was lowest.
+    private var patience: Patience
 
     /// Allocates everything a run needs; `start` or `resume` then fills the state.
     ///
@@ -47,6 +51,7 @@ package final class Trainer {
     ) throws(Failure) {
         plan = input.plan
         data = input.data
+        patience = Patience(limit: plan.recipe.training.patience)
         self.job = job
         communicator = job.communicator
         self.trace = trace
@@ -132,10 +137,12 @@ package final class Trainer {
         let last = isLoaded && state.step > 0 ? state.step : -1
         let found = try communicator.agree { () throws(Failure) in
             try metrics.resume(
-                after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [])
+                after: last, saved: communicator.rank == 0 ? try checkpoints.steps() : [],
+                patience: &patience)
         }
+        // Only the first rank has read the log.
+        patience = try patience.shared(over: communicator)
         if plan.recipe.checkpoint.best {
-            // Only the first rank has read the log.
             let step = try communicator.broadcast([Int64(found?.step ?? -1)])[0]
             let loss = try communicator.broadcast([found?.loss ?? 0])[0]
             checkpoints.best = step < 0 ? nil : BestEvaluation(step: Int(step), loss: loss)
@@ -147,7 +154,8 @@ package final class Trainer {
         return nil
     }
 
-    /// Trains to the last step, or to the first good state after a stop was requested.
+    /// Trains to the last step, until the validation loss no longer falls, or to the first good state
+    /// after a stop was requested.
     ///
     /// - Throws: `Failure` (configuration) if too many consecutive steps were skipped.
     package func run() throws(Failure) -> TrainingOutcome {
@@ -160,7 +168,7 @@ package final class Trainer {
         var evaluation: Evaluation?
         var isStopping = false
         if state.step == 0, plan.recipe.evaluation.at.first == 0 { evaluation = try evaluate() }
-        while state.step < steps {
+        while state.step < steps, !patience.isExhausted {
             let requests = try takeStep()
             let isLast = state.step == steps
             isStopping = isStopping || requests.contains(.stop)
@@ -170,16 +178,17 @@ package final class Trainer {
                 evaluation = measured
                 best = newBest(measured)
             }
+            let ends = isLast || patience.isExhausted
             if isDue(plan.recipe.checkpoint.compareEvery) {
                 try checkpoints.compareParameters(of: state)
             }
             let isDue =
                 isDue(plan.recipe.checkpoint.every) || requests.contains(.checkpoint)
-            if isLast || best != nil || isStopping || isDue {
-                try checkpoint(isRequired: isLast || isStopping, best: best)
+            if ends || best != nil || isStopping || isDue {
+                try checkpoint(isRequired: ends || isStopping, best: best)
             }
             // While the state has a defect, no checkpoint is saved, so the run cannot stop yet.
-            if isStopping, !isLast, defect == nil { return .checkpointed(step: state.step) }
+            if isStopping, !ends, defect == nil { return .checkpointed(step: state.step) }
         }
         // If no step was taken, an earlier start has already logged the evaluation.
         let last: Evaluation
@@ -188,7 +197,13 @@ package final class Trainer {
         } else {
             last = try evaluator.run(model, parameters: state.evaluated)
         }
-        return .finished(last, best: checkpoints.best?.step)
+        guard state.step < steps else { return .finished(last, best: checkpoints.best?.step) }
+        return .stoppedEarly(
+            EarlyStop(
+                evaluation: last, step: state.step, steps: steps,
+                evaluations: patience.evaluationsSinceBest,
+                lowest: patience.best.map { ($0.step, $0.loss) },
+                bestCheckpoint: checkpoints.best?.step))
     }
 
     /// Returns the evaluation after the last step if it has the lowest loss and the recipe requests
@@ -199,8 +214,8 @@ package final class Trainer {
         return new.better(than: checkpoints.expectedBest) == new ? new : nil
     }
 
-    /// Checks that a run that took all its steps ended with finite numbers. Collective: every rank
-    /// must call this.
+    /// Checks that a run that took all its steps, or stopped early, ended with finite numbers.
+    /// Collective: every rank must call this.
     ///
     /// - Throws: `Failure` (configuration) on all ranks if the loss or the last state is not
     ///   finite.
@@ -222,8 +237,9 @@ package final class Trainer {
         }
         let good = try goodCheckpointText()
         try communicator.agree { () throws(Failure) -> Void in
+            let end = step < plan.recipe.training.steps ? "stopped early after" : "took all"
             throw .about(
-                .configuration, "the run", "took all \(step) steps, but \(problem)",
+                .configuration, "the run", "\(end) \(step) steps, but \(problem)",
                 remedy: "\(remedy) (\(good))")
         }
     }
@@ -303,7 +319,7 @@ package final class Trainer {
     /// Returns the loss of the parameters on the first micro-batch of the next step.
     private func lossAhead() -> Double {
         let batch = loader.load(
-            firstSample: state.step * plan.lanes.globalBatch, order: data.order, firstSequence: 0)
+            firstSample: plan.samples(after: state.step), order: data.order, firstSequence: 0)
         model.forward(batch, parameters: state.parameters, dropout: nil)
         return model.loss(batch, parameters: state.parameters)
     }
@@ -314,6 +330,7 @@ package final class Trainer {
             try evaluator.run(model, parameters: state.evaluated, showingProgressOf: job)
         }
         metrics.record(evaluation, step: state.step)
+        patience.add(loss: evaluation.loss, step: state.step)
         return evaluation
     }
 

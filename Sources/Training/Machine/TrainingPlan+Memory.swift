@@ -11,12 +11,7 @@ extension TrainingPlan {
     ///   settings that need less.
     package func requireMemory(_ communicator: Communicator) throws(Failure) {
         let host = try communicator.splitShared()
-        // A sharded optimizer's ranks share the parameters of their host.
-        let shared =
-            recipe.optimizer.sharded && host.rank > 0
-            ? recipe.model.parameterBytes(recipe.training.precision) : 0
-        let total = try host.allReduce(
-            leastBytes(ofRank: communicator.rank, size: communicator.size) - shared, .sum)
+        let total = try leastBytes(of: host, among: communicator)
         try communicator.agree { () throws(Failure) in
             // Clamped, because the largest sizes that a recipe allows overflow an Int.
             let needed = min(0x1p62, total)
@@ -31,6 +26,51 @@ extension TrainingPlan {
                     + remedies(ranks: communicator.size)
                     + "set [training] micro_batch lower, or start fewer ranks on it")
         }
+    }
+
+    /// Returns the least memory in bytes that the ranks of this host need. Collective: every rank
+    /// must call this.
+    private func leastBytes(
+        of host: Communicator, among communicator: Communicator
+    ) throws(Failure) -> Double {
+        // A sharded optimizer's ranks share the parameters of their host.
+        let shared =
+            recipe.optimizer.sharded && host.rank > 0
+            ? recipe.model.parameterBytes(recipe.training.precision) : 0
+        return try host.allReduce(
+            leastBytes(ofRank: communicator.rank, size: communicator.size) - shared, .sum)
+    }
+
+    /// The largest share of a machine's memory that a micro-batch may be chosen to need. The rest is
+    /// for scratch memory, the copy of the state and the data.
+    private static let chosenShare = 0.5
+
+    /// Returns a plan with a smaller micro-batch if a whole lane does not fit into the memory of
+    /// every host; nil if it fits, or if no micro-batch does. Collective: every rank must call this.
+    func withFittingMicroBatch(_ communicator: Communicator) throws(Failure) -> TrainingPlan? {
+        let host = try communicator.splitShared()
+        func fits(_ plan: TrainingPlan, share: Double) throws(Failure) -> Bool {
+            let needed = try plan.leastBytes(of: host, among: communicator)
+            return try !communicator.isTrueOnAnyRank(needed > share * Double(machineMemoryBytes))
+        }
+        if try fits(self, share: 1) { return nil }
+        return try withLargestMicroBatch(ranks: communicator.size) { (plan) throws(Failure) in
+            try fits(plan, share: Self.chosenShare)
+        }
+    }
+
+    /// Returns the plan with the largest micro-batch below that of this plan which fits; nil if none
+    /// does.
+    package func withLargestMicroBatch(
+        ranks: Int, fits: (TrainingPlan) throws(Failure) -> Bool
+    ) throws(Failure) -> TrainingPlan? {
+        for size in LaneConfiguration.divisors(of: lanes.microBatch).dropLast().reversed() {
+            var recipe = recipe
+            recipe.training.microBatch = size
+            let plan = try TrainingPlan(recipe, ranks: ranks, sequenceLength: sequenceLength)
+            if try fits(plan) { return plan }
+        }
+        return nil
     }
 
     /// Returns the least memory in bytes that a rank needs; ranks share only the parameters, if the

@@ -161,9 +161,10 @@ extension CheckpointKeeper {
                 .badData, folder, "was trained on other data than \(data.path)",
                 remedy: "give --data the folder that the run was started with")
         }
-        let cursor = manifest.step.multipliedReportingOverflow(by: plan.lanes.globalBatch)
-        guard manifest.lanes == plan.lanes.laneCount,
-            manifest.sampleCursor == cursor.partialValue, !cursor.overflow
+        // A step that no run takes, in a damaged manifest, would overflow.
+        let isStep = (0...TrainingConfiguration.largestCount).contains(manifest.step)
+        guard manifest.lanes == plan.lanes.laneCount, isStep,
+            manifest.sampleCursor == plan.samples(after: manifest.step)
         else {
             throw .file(
                 .badData, folder,

@@ -266,9 +266,9 @@ final class CheckpointKeeper {
 
     private func manifest(of state: TrainingState, _ parameterHash: String) -> Manifest {
         var manifest = Manifest(
-            step: state.step, tokensSeen: state.step * plan.tokensPerStep,
+            step: state.step, tokensSeen: plan.tokens(after: state.step),
             seed: plan.recipe.training.seed,
-            sampleCursor: state.step * plan.lanes.globalBatch, lanes: plan.lanes.laneCount,
+            sampleCursor: plan.samples(after: state.step), lanes: plan.lanes.laneCount,
             rankCount: communicator.size, recipeHash: SHA256.hash(plan.recipe.withoutFreeKeys.toml),
             dataFingerprint: data.fingerprint, tokenizerFingerprint: data.tokenizerFingerprint,
             parameterHash: parameterHash, version: version,

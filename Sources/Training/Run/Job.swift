@@ -87,15 +87,18 @@ package struct Job: Sendable {
     /// Opens a recipe's data, settles its vocabulary, and resolves its plan. Collective: every rank
     /// must call this.
     ///
-    /// - Parameter isRemembered: whether the path was read from a run or a sweep instead of the
-    ///   command line.
+    /// - Parameters:
+    ///   - isRemembered: whether the path was read from a run or a sweep instead of the command line.
+    ///   - followsBatchSchedule: whether the command can follow a batch schedule.
     /// - Throws: `Failure`, the same on all ranks, if the data or the plan is invalid, if a
     ///   processor lacks the precision, or if the ranks' recipes or data differ.
     package func prepare(
-        _ recipe: Recipe, dataPath: String, isRemembered: Bool = false
+        _ recipe: Recipe, dataPath: String, isRemembered: Bool = false,
+        followsBatchSchedule: Bool = false
     ) throws(Failure) -> TrainingInput {
         let input = try communicator.agree { () throws(Failure) in
             var recipe = recipe
+            if !followsBatchSchedule { try recipe.requireOneBatch() }
             let data = try TrainingData(
                 path: dataPath, recipe: &recipe, isRemembered: isRemembered,
                 rank: communicator.rank)
@@ -105,7 +108,14 @@ package struct Job: Sendable {
         try communicator.sameOnAllRanks("recipe's hash", SHA256.hash(input.plan.recipe.toml))
         try communicator.sameOnAllRanks("training data", input.data.fingerprint)
         try requireProcessor(for: input.plan.recipe.training.precision)
-        return input
+        let isUnset = recipe.training.microBatch == 0
+        guard try communicator.isTrueOnAnyRank(isUnset),
+            let plan = try input.plan.withFittingMicroBatch(communicator)
+        else { return input }
+        announce(
+            "a lane of \(Format.counted(input.plan.lanes.microBatch, "sequence")) at once would not "
+                + "fit into memory, so micro_batch = \(plan.lanes.microBatch)")
+        return TrainingInput(plan: plan, data: input.data)
     }
 }
 

@@ -68,6 +68,11 @@ package enum MetricsFields {
             .integer($0.tokens)
         },
         .init(
+            "global_batch", .count,
+            "Sequences in the step, over all ranks; only with a batch schedule.",
+            tag: "train/global_batch", isRequired: false
+        ) { $0.batch.map { .integer($0) } },
+        .init(
             "tokens_per_second", .number, "Tokens per second in this step, over all ranks.",
             tag: "speed/tokens_per_second"
         ) { .number(Double($0.tokensInStep) / $0.times.total) },

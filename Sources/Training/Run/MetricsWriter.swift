@@ -50,16 +50,21 @@ final class MetricsWriter {
         tensorBoard = TensorBoardWriter(run, resumingAt: step)
     }
 
-    /// Continues the log of a run that resumes after a step; returns the best evaluation up to it.
+    /// Continues the log of a run that resumes after a step; returns the best evaluation up to it,
+    /// and counts all evaluations for `patience`.
     ///
-    /// - Parameter saved: the steps with a checkpoint; other evaluations are not considered.
-    func resume(after step: Int, saved: Set<Int>) throws(Failure) -> BestEvaluation? {
+    /// - Parameter saved: the steps with a checkpoint; other evaluations cannot be the best.
+    func resume(
+        after step: Int, saved: Set<Int>, patience: inout Patience
+    ) throws(Failure) -> BestEvaluation? {
         guard job.isFirstRank else { return nil }
         var best: BestEvaluation?
+        var counted = patience
         let log = try MetricsLog(resuming: run.metrics, after: step) { record in
             noise.recall(record)
             // The user has already been warned of these diagnoses.
             diagnostician.add(record)
+            counted.add(record)
             if let evaluation = BestEvaluation(record), saved.contains(evaluation.step) {
                 best = evaluation.better(than: best)
             }
@@ -72,6 +77,7 @@ final class MetricsWriter {
                 """)
         }
         self.log = log
+        patience = counted
         openEventFile(resumingAt: step + 1)
         return best
     }
@@ -83,7 +89,7 @@ final class MetricsWriter {
 
     func begin(at step: Int) {
         guard job.isFirstRank else { return }
-        rate = RateEstimator(done: Double(step * plan.tokensPerStep), at: seconds)
+        rate = RateEstimator(done: Double(plan.tokens(after: step)), at: seconds)
         progress = job.progressLine(
             "training", done: step, total: plan.recipe.training.steps,
             unit: .things("steps", showsRate: false))

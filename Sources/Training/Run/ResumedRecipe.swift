@@ -1,24 +1,32 @@
+import Checkpoints
 import Recipes
 import Support
 
 /// The recipe of a run that is resumed, with changes that affect only the remaining steps.
 ///
 /// A resume may change the number of steps, the evaluations, the checkpoints, the telemetry, and the
-/// schedule of the remaining steps. It refuses a change that would affect earlier steps.
+/// schedules of the remaining steps' rate and batch. It refuses a change that would affect earlier steps.
 struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
-    /// The step of the newest checkpoint.
+    /// The step of the checkpoint from which the run resumes.
     private let step: Int
 
     /// Reads a run's recipe.
     ///
+    /// - Parameter checkpoint: the checkpoint from which the run resumes; nil for the newest.
     /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration)
-    ///   if the recipe was edited after the newest checkpoint.
-    init(of run: RunFolder) throws(Failure) {
+    ///   if the recipe was edited after the checkpoint.
+    init(of run: RunFolder, at checkpoint: Checkpoint? = nil) throws(Failure) {
         self.run = run
         original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
-        let manifest = try run.checkpointStore().newestManifest()
+        // `??` would lose the type of the error.
+        let manifest: Manifest?
+        if let checkpoint {
+            manifest = checkpoint.manifest
+        } else {
+            manifest = try run.checkpointStore().newestManifest()
+        }
         step = manifest?.step ?? 0
         // Checkpoints of earlier versions hold no recipe.
         guard let text = manifest?.extra[CheckpointKeeper.recipeKey],
@@ -65,13 +73,16 @@ struct ResumedRecipe {
             let key = "\(path ?? "--set"): \(difference.key)"
             var rescheduled = wanted.withoutFreeKeys
             rescheduled.schedule = original.schedule
+            rescheduled.training.batchSchedule = original.training.batchSchedule
             if rescheduled == original.withoutFreeKeys {
-                if try keepsRates(wanted) { return wanted }
+                if try keepsSteps(wanted) { return wanted }
+                let isBatch = wanted.training.batchSchedule != original.training.batchSchedule
                 throw .key(
                     key, difference.value,
-                    "would change the learning rate of steps that the run in \(run.path) has taken",
-                    remedy: "keep the schedule up to step \(step), and append to it with "
-                        + "schedule.parts")
+                    "would change the \(isBatch ? "batch" : "learning rate") of steps that the run in "
+                        + "\(run.path) has taken",
+                    remedy: "keep the schedule up to step \(step), and append to it"
+                        + (isBatch ? "" : " with schedule.parts"))
             }
             throw .key(
                 key, difference.value,
@@ -82,13 +93,15 @@ struct ResumedRecipe {
         return wanted
     }
 
-    /// Returns whether the steps that the run has taken have the same rates under another schedule.
-    private func keepsRates(_ wanted: Recipe) throws(Failure) -> Bool {
-        let rate = try original.scaling.resolve(
-            original.optimizer, globalBatch: original.training.globalBatch)
-        let before = try original.schedule.resolve(rate, trainingSteps: original.training.steps)
-        let after = try wanted.schedule.resolve(rate, trainingSteps: wanted.training.steps)
-        return (0..<step).allSatisfy { before.learningRate(at: $0) == after.learningRate(at: $0) }
+    /// Returns whether the steps that the run has taken have the same rates and batches under other
+    /// schedules.
+    private func keepsSteps(_ wanted: Recipe) throws(Failure) -> Bool {
+        let before = try TrainingPlan(original, ranks: 1)
+        let after = try TrainingPlan(wanted, ranks: 1)
+        return (0..<step).allSatisfy {
+            before.learningRate(after: $0) == after.learningRate(after: $0)
+                && before.samples(after: $0 + 1) == after.samples(after: $0 + 1)
+        }
     }
 }
 
@@ -100,6 +113,7 @@ extension Recipe {
         recipe.training.steps = defaults.training.steps
         recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
         recipe.training.recompute = defaults.training.recompute
+        recipe.training.patience = defaults.training.patience
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint
         recipe.telemetry = defaults.telemetry

@@ -80,12 +80,16 @@ package struct RunFolder: Sendable {
     /// The last line of the previous recipe names the new one, so that a later resume can tell this
     /// change from an edit by hand.
     ///
+    /// - Returns: the keys in which the new recipe differs.
     /// - Throws: `Failure` (I/O) if a file cannot be read or written.
-    package func replaceRecipe(with new: Recipe) throws(Failure) {
+    @discardableResult
+    package func replaceRecipe(with new: Recipe) throws(Failure) -> [Recipe.Difference] {
         let previous = try read(recipe)
-        guard previous != new.toml else { return }
+        guard previous != new.toml else { return [] }
+        let differences = new.differences(from: try Recipe(toml: previous, name: recipe))
         try AtomicFile.supersede(
             recipe, holding: previous + Self.replacementLine(new), with: new.toml)
+        return differences
     }
 
     /// Returns whether a resume replaced an earlier recipe of this run with `new`.

@@ -12,6 +12,8 @@ package enum RunStatus: Sendable, Equatable {
     case finished
     /// A signal stopped the run, which saved a checkpoint of its last step.
     case stopped(step: Int)
+    /// The run stopped because its validation loss no longer fell.
+    case stoppedEarly(step: Int)
     /// The run was killed or failed, at the step of its last line, and has a checkpoint of another
     /// step or none.
     case dead(step: Int, checkpoint: Int?)
@@ -20,7 +22,7 @@ package enum RunStatus: Sendable, Equatable {
     package var isOver: Bool {
         switch self {
         case .missing, .training: false
-        case .finished, .stopped, .dead: true
+        case .finished, .stopped, .stoppedEarly, .dead: true
         }
     }
 }
@@ -29,7 +31,7 @@ package enum RunStatus: Sendable, Equatable {
 package struct RunStatusReader: Sendable {
     package let run: RunFolder
     /// The recipe that was read last, and the file in which it was.
-    private var known: (file: FileStatus, steps: Int)?
+    private var known: (file: FileStatus, steps: Int, patience: Int?)?
     /// Whether a process of this machine was seen to hold the run's lock.
     private var sawLock = false
     /// The status of the log after the process released the lock; nil while it holds the lock.
@@ -56,10 +58,10 @@ package struct RunStatusReader: Sendable {
         guard let file = FileStatus(run.recipe) else { return .missing }
         if known?.file != file {
             let recipe = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
-            known = (file, recipe.training.steps)
+            known = (file, recipe.training.steps, recipe.training.patience)
         }
         let checkpoints = try run.checkpointStore().candidates().map(\.step)
-        if lastStep == known?.steps, checkpoints.contains(lastStep) { return .finished }
+        if lastStep == steps, checkpoints.contains(lastStep) { return .finished }
         let lock = "\(run.path)/lock"
         if FileSystem.isLocked(lock) {
             (sawLock, lastLog) = (true, nil)
@@ -78,7 +80,17 @@ package struct RunStatusReader: Sendable {
             ? max(Self.silenceHere, Self.stepsHere * stepSeconds)
             : max(Self.silenceElsewhere, Self.stepsElsewhere * stepSeconds)
         if !sawLock, log.age < silence { return .training }
-        return checkpoints.contains(lastStep) && lastStep > 0
-            ? .stopped(step: lastStep) : .dead(step: lastStep, checkpoint: checkpoints.first)
+        guard checkpoints.contains(lastStep), lastStep > 0 else {
+            return .dead(step: lastStep, checkpoint: checkpoints.first)
+        }
+        return try isOutOfPatience() ? .stoppedEarly(step: lastStep) : .stopped(step: lastStep)
+    }
+
+    /// Returns whether the evaluations so far end the run.
+    private func isOutOfPatience() throws(Failure) -> Bool {
+        guard let limit = known?.patience else { return false }
+        var patience = Patience(limit: limit)
+        for record in try MetricsLog.read(run.metrics) { patience.add(record) }
+        return patience.isExhausted
     }
 }

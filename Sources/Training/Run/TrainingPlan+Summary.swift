@@ -17,7 +17,7 @@ extension TrainingPlan {
     ) -> String {
         let model = recipe.model
         let steps = recipe.training.steps
-        let total = tokensPerStep * steps
+        let total = tokens(after: steps)
         let layoutText =
             Format.layout(ranks: ranks, threads: threads)
             + (hosts > 1 ? " on \(hosts) hosts" : "")
@@ -41,6 +41,7 @@ extension TrainingPlan {
                     + "\(Format.significant(Double(total) / Double(max(1, trainingTokens)), digits: 3)) "
                     + "epochs of \(Format.count(trainingTokens))"
             ),
+            ("batches", batchesText),
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
             ("rate", rateText),
@@ -89,6 +90,24 @@ extension TrainingPlan {
             + "\(baseWidth)\(layers ?? ""): the matrices of blocks learn at the rate \(rates)"
     }
 
+    /// The stages of the batch that the run reaches, with the factors of the rate; empty with one
+    /// batch.
+    private var batchesText: String {
+        guard stages.count > 1 else { return "" }
+        let reached = stages.filter { $0.firstStep < recipe.training.steps }
+        let texts = reached.map { stage in
+            let batch = stage.lanes.globalBatch
+            return
+                "\(Format.counted(batch, "sequence")) = \(Format.count(batch * sequenceLength)) tokens "
+                + "from step \(Format.count(stage.firstStep + 1)) on, rate x "
+                + Format.significant(stage.rate.factor, digits: 6)
+        }
+        let rest = stages.count - reached.count
+        return
+            (texts + (rest == 0 ? [] : ["\(Format.counted(rest, "change")) after the last step"]))
+            .joined(separator: "; ")
+    }
+
     private func laneText(_ ranks: Int) -> String {
         let accumulation =
             lanes.microBatchesPerLane == 1
@@ -133,8 +152,9 @@ extension TrainingPlan {
         guard recipe.optimizer.name.orthogonalizes else { return "" }
         let matrices = GPTLayout(recipe.model).matrices.reduce(0) { $0 + $1.parts }
         let rest = rate.peakLearningRate * rate.optimizer.adamLearningRateFactor
-        return "\(Format.counted(matrices, "matrix", "matrices")) of blocks move orthogonally; AdamW updates the "
-            + "other tensors at peak \(Format.significant(rest, digits: 6))"
+        return
+            "Muon moves \(Format.counted(matrices, "matrix", "matrices")) of the blocks, and AdamW the other "
+            + "tensors at peak \(Format.significant(rest, digits: 6))"
     }
 
     /// The betas as scaled by the rule; empty if the rule does not change them.

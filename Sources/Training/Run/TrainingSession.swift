@@ -9,6 +9,7 @@ package struct TrainingSession {
     private let dataPath: String?
     private let overrides: [String]
     private let resumes: Bool
+    private let resumeRequest: ResumeRequest?
     private let initialRequest: InitialModelRequest?
     private let tracePath: String?
     private let job: Job
@@ -20,16 +21,20 @@ package struct TrainingSession {
     /// - Parameters:
     ///   - recipePath: the path of the recipe; nil to resume with the run's own.
     ///   - dataPath: the data folder; nil to resume with the run's own.
+    ///   - resumes: whether the run in the folder is resumed.
+    ///   - resumeRequest: the checkpoint of another run to resume from in a new folder; nil for none.
     ///   - initialModel: the trained model to start from; nil for new parameters.
     ///   - tracePath: the file to which a trace is written; nil for none.
     package init(
         recipePath: String?, dataPath: String?, runPath: String, overrides: [String],
-        resumes: Bool, initialModel: InitialModelRequest? = nil, tracePath: String?, in job: Job
+        resumes: Bool, from resumeRequest: ResumeRequest? = nil,
+        initialModel: InitialModelRequest? = nil, tracePath: String?, in job: Job
     ) {
         self.recipePath = recipePath
         self.dataPath = dataPath
         self.overrides = overrides
-        self.resumes = resumes
+        self.resumes = resumes || resumeRequest != nil
+        self.resumeRequest = resumeRequest
         initialRequest = initialModel
         self.tracePath = tracePath
         self.job = job
@@ -40,22 +45,28 @@ package struct TrainingSession {
     /// Trains as requested; returns how the run ended. Collective: every rank must call this.
     package func train() throws(Failure) -> TrainingOutcome {
         // Only the first host needs the run's folder, the recipe and the initial model.
-        let initial = try communicator.onFirstRank { () throws(Failure) in try openInitialModel() }
-            .flatMap(\.self)
+        let copy = try communicator.onFirstRank { () throws(Failure) in
+            try resumeRequest.map { (request) throws(Failure) in try RunCopy(request) }
+        }.flatMap(\.self)
+        let initial = try communicator.onFirstRank { () throws(Failure) in
+            try openInitialModel(of: copy)
+        }.flatMap(\.self)
         let toml = try communicator.fromFirstRank { () throws(Failure) in
-            try readRecipe(initial).toml
+            try readRecipe(initial, copy).toml
         }
         let path = try communicator.fromFirstRank { () throws(Failure) in
-            let path = try chosenDataPath()
-            if resumes { try run.refuseOtherTokenizer(than: path) }
+            let before = copy?.source ?? run
+            let path = try chosenDataPath(of: before)
+            if resumes { try before.refuseOtherTokenizer(than: path) }
             return path
         }
         let recipe = try communicator.agree { () throws(Failure) in
             try Recipe(toml: toml, name: "the recipe")
         }
-        let input = try job.prepare(recipe, dataPath: path, isRemembered: dataPath == nil)
+        let input = try job.prepare(
+            recipe, dataPath: path, isRemembered: dataPath == nil, followsBatchSchedule: true)
         let start = try communicator.onFirstRank { () throws(Failure) in
-            if !resumes { try run.requireFree() }
+            if !resumes || copy != nil { try run.requireFree() }
             return try initial?.text(
                 fitting: input.plan.recipe.model, dataPath: path, tokenizer: input.data.tokenizer)
         }
@@ -64,24 +75,29 @@ package struct TrainingSession {
             try Trace(path: path, communicator: communicator)
         }
         let trainer = try Trainer(input, run: run, job: job, engine: job.makeEngine(), trace: trace)
-        let lock = try prepareFolder(input, initial?.record)
+        let lock = try prepareFolder(input, initial?.record, copy)
         let memory = try trainer.memory()
         try announce(trainer, input.data, memory, start: start?.flatMap(\.self) ?? "")
         defer { withExtendedLifetime(lock) {} }
         if resumes {
             let step = try trainer.resume(orStartFrom: initial, savesStart: true)
-            try communicator.onFirstRank { () throws(Failure) in
+            let changes = try communicator.onFirstRank { () throws(Failure) in
                 try run.replaceRecipe(with: input.plan.recipe)
             }
             job.announce(
-                step.map { "resumed from the checkpoint of step \($0)" }
+                step.map { "resumed from the checkpoint of step \($0)" + (copy?.origin ?? "") }
                     ?? "no checkpoint was written yet, so the run starts again from the first step")
+            announce(changes ?? [])
         } else {
             try trainer.start(from: initial, savesStart: initialRequest != nil)
         }
         let outcome = try trainer.run()
         try trace?.write()
-        if case .finished(let evaluation, _) = outcome { try trainer.requireGoodEnd(evaluation) }
+        switch outcome {
+        case .finished(let evaluation, _): try trainer.requireGoodEnd(evaluation)
+        case .stoppedEarly(let stop): try trainer.requireGoodEnd(stop.evaluation)
+        case .checkpointed: break
+        }
         let resident = try ResidentMemory.peak(of: communicator)
         job.announce(
             "peak memory \(Format.bytes(resident)) per rank; the plan expected "
@@ -93,10 +109,11 @@ package struct TrainingSession {
 
     /// Opens the model from which the run starts; nil for new parameters, or to resume from a
     /// checkpoint.
-    private func openInitialModel() throws(Failure) -> InitialModel? {
+    private func openInitialModel(of copy: RunCopy?) throws(Failure) -> InitialModel? {
         guard resumes else {
             return try initialRequest.map { (request) throws(Failure) in try InitialModel(request) }
         }
+        let run = copy?.source ?? run
         guard run.holdsRun else { return nil }
         try run.requireInitialModel(initialRequest)
         guard try run.checkpointStore().candidates().isEmpty else { return nil }
@@ -105,7 +122,7 @@ package struct TrainingSession {
         }
     }
 
-    private func readRecipe(_ initial: InitialModel?) throws(Failure) -> Recipe {
+    private func readRecipe(_ initial: InitialModel?, _ copy: RunCopy?) throws(Failure) -> Recipe {
         guard resumes else {
             guard let recipePath else {
                 throw .missing(
@@ -118,10 +135,11 @@ package struct TrainingSession {
                 model: initial?.defaults)
             return initial?.settlingVocabulary(of: recipe, dataPath: dataPath) ?? recipe
         }
-        return try ResumedRecipe(of: run).recipe(given: recipePath, overrides: overrides)
+        return try ResumedRecipe(of: copy?.source ?? run, at: copy?.checkpoint).recipe(
+            given: recipePath, overrides: overrides)
     }
 
-    private func chosenDataPath() throws(Failure) -> String {
+    private func chosenDataPath(of run: RunFolder) throws(Failure) -> String {
         if let dataPath { return dataPath }
         guard resumes else { throw TrainingData.notGiven }
         return try run.readDataPath()
@@ -129,11 +147,12 @@ package struct TrainingSession {
 
     // MARK: - Set-up
 
-    /// Creates the folder of a new run and locks it, on rank 0.
+    /// Creates the folder of a new run, or of a copy, and locks it, on rank 0.
     private func prepareFolder(
-        _ input: TrainingInput, _ initialModel: InitialModelRecord?
+        _ input: TrainingInput, _ initialModel: InitialModelRecord?, _ copy: RunCopy?
     ) throws(Failure) -> RunLock? {
         try communicator.onFirstRank { () throws(Failure) -> RunLock in
+            try copy?.create(run)
             if !resumes {
                 try run.create(
                     recipe: input.plan.recipe.toml, dataPath: FileSystem.absolute(input.data.path),
@@ -141,6 +160,13 @@ package struct TrainingSession {
             }
             return try RunLock(run)
         }
+    }
+
+    /// Prints the keys that a resume changes.
+    private func announce(_ changes: [Recipe.Difference]) {
+        guard !changes.isEmpty else { return }
+        let list = changes.map { "\($0.key) = \($0.value) (was \($0.otherValue))" }
+        job.announce("the remaining steps have \(list.joined(separator: ", "))")
     }
 
     /// Prints the plan, and facts about the machines that may matter to the user.

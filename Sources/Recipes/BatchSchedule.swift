@@ -1,0 +1,118 @@
+import Support
+
+/// One of `[training] batch_schedule`: a change of the global batch during a run.
+package struct BatchChangeConfiguration: Sendable, Equatable {
+    /// `batch`: the number of sequences in each of the following steps, over all ranks.
+    package var batch: Int
+    /// `after_steps`: the number of steps before the change; nil if `after_tokens` is set.
+    package var afterSteps: Int?
+    /// `after_tokens`: the number of tokens before the change, which comes after the step that
+    /// reaches it; nil if `after_steps` is set.
+    package var afterTokens: Int?
+
+    package init(batch: Int, afterSteps: Int? = nil, afterTokens: Int? = nil) {
+        self.batch = batch
+        self.afterSteps = afterSteps
+        self.afterTokens = afterTokens
+    }
+
+    /// Returns the key of a change in messages; the first one has the number 1.
+    static func key(_ number: Int) -> String { "[training] batch_schedule \(number):" }
+
+    /// Checks the values of the change with a number.
+    func validate(_ number: Int, largest: Int) throws(Failure) {
+        let key = Self.key(number)
+        try require(
+            batch >= 1 && batch <= largest,
+            or: .key("\(key) batch", batch, "must be from 1 to \(largest)", remedy: "use 1 or more")
+        )
+        guard (afterSteps == nil) != (afterTokens == nil) else {
+            throw .about(
+                .configuration, "\(key) batch = \(batch)",
+                afterSteps == nil
+                    ? "has neither after_steps nor after_tokens"
+                    : "has both after_steps and after_tokens",
+                remedy: "give one of them")
+        }
+        // Numbers of sequences and tokens are products of these, which must not overflow.
+        for (name, value, most) in [
+            ("after_steps", afterSteps, largest), ("after_tokens", afterTokens, 1 << 61),
+        ] {
+            guard let value, !(1...most).contains(value) else { continue }
+            throw .key(
+                "\(key) \(name)", value, "must be from 1 to \(most)",
+                remedy: value < 1
+                    ? "set global_batch for the batch of the first step" : "use less")
+        }
+    }
+}
+
+/// The changes of the batch as a recipe's value, which is omitted if there are none.
+struct BatchChangeList: RecipeConvertible {
+    var changes: [BatchChangeConfiguration]
+
+    static let expectation = "a list of tables { after_steps, batch } or { after_tokens, batch }"
+    static let remedy = "write one such as [{ after_steps = 1000, batch = 64 }]"
+    private static let keys = ["after_steps", "after_tokens", "batch"]
+
+    static func read(
+        _ value: RecipeValue, key: String
+    ) throws(Failure) -> BatchChangeList? {
+        guard case .list(let values) = value else { return nil }
+        var changes: [BatchChangeConfiguration] = []
+        for (index, value) in values.enumerated() {
+            guard case .table(let entries) = value else { return nil }
+            let key = "\(key) \(index + 1):"
+            for name in entries.keys.sorted() where !keys.contains(name) {
+                throw .about(
+                    .configuration, key, "has the unknown key \"\(name)\"",
+                    remedy: spellingRemedy(
+                        for: name, among: keys,
+                        otherwise: "use one of \(keys.joined(separator: ", "))"))
+            }
+            func number(_ name: String) throws(Failure) -> Int? {
+                guard let value = entries[name] else { return nil }
+                return try Int.converted(value, key: "\(key) \(name)")
+            }
+            guard let batch = try number("batch") else {
+                throw .about(
+                    .configuration, key, "has no batch", remedy: "add one such as batch = 64")
+            }
+            changes.append(
+                BatchChangeConfiguration(
+                    batch: batch, afterSteps: try number("after_steps"),
+                    afterTokens: try number("after_tokens")))
+        }
+        return BatchChangeList(changes: changes)
+    }
+
+    var recipeValue: RecipeValue? {
+        guard !changes.isEmpty else { return nil }
+        return .list(
+            changes.map { change in
+                var entries: [String: RecipeValue] = ["batch": .integer(change.batch)]
+                entries["after_steps"] = change.afterSteps.map { .integer($0) }
+                entries["after_tokens"] = change.afterTokens.map { .integer($0) }
+                return .table(entries)
+            })
+    }
+}
+
+extension TrainingConfiguration {
+    var batchChanges: BatchChangeList {
+        get { BatchChangeList(changes: batchSchedule) }
+        set { batchSchedule = newValue.changes }
+    }
+}
+
+extension Recipe {
+    /// Checks that the batch stays the same during the run, as all commands but `train` need.
+    ///
+    /// - Throws: `Failure` (configuration) if it has a schedule.
+    package func requireOneBatch() throws(Failure) {
+        guard let value = training.batchChanges.recipeValue else { return }
+        throw .key(
+            "[training] batch_schedule", value.toml, "is followed only by `lockstep train`",
+            remedy: "remove it for this command")
+    }
+}
