@@ -17,7 +17,11 @@ public struct Optimizer: Sendable {
         /// `momentum_buffer`, `exp_avg` or `exp_avg_sq`.
         public let name: String
         /// One value for each element of the shard, in its order; zero before the first step.
+<<<<<<< HEAD
         public let buffer: Buffer<Float>
+=======
+        package let buffer: Buffer<Float>
+>>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
         /// Whether the matrices that the rule orthogonalizes have this state. If not, their
         /// elements of the buffer have no meaning between steps.
         var hasMatrices = true
@@ -95,6 +99,13 @@ public struct Optimizer: Sendable {
     /// The state that a checkpoint keeps in addition to `step`. Loading a checkpoint writes into these
     /// buffers.
     public var states: [State] { rule.states }
+
+    /// Returns the tensors that have a state, in the layout's order.
+    package func tensors(of state: State) -> [NamedTensor] {
+        guard !state.hasMatrices, let directions else { return tensors }
+        let matrices = Set(directions.matrices.map(\.tensor.offset))
+        return tensors.filter { !matrices.contains($0.offset) }
+    }
 
     /// Returns the tensors that have a state, in the layout's order.
     package func tensors(of state: State) -> [NamedTensor] {

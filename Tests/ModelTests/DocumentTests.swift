@@ -12,7 +12,7 @@ import Testing
     private static func shape(isLlama: Bool) -> GPTConfiguration {
         var shape = configuration(width: 24, heads: 3, context: context)
         guard isLlama else { return shape }
-        shape.architecture = .llama
+        shape.architecture = "llama"
         shape.kvHeads = 1
         shape.hiddenWidth = 32
         return shape
