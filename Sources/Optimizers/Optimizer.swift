@@ -17,11 +17,7 @@ public struct Optimizer: Sendable {
         /// `momentum_buffer`, `exp_avg` or `exp_avg_sq`.
         public let name: String
         /// One value for each element of the shard, in its order; zero before the first step.
-<<<<<<< HEAD
         public let buffer: Buffer<Float>
-=======
-        package let buffer: Buffer<Float>
->>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
         /// Whether the matrices that the rule orthogonalizes have this state. If not, their
         /// elements of the buffer have no meaning between steps.
         var hasMatrices = true

@@ -14,7 +14,6 @@ public struct OptimizerConfiguration: Sendable, Equatable {
     /// `name`: the optimizer.
     public var name: Name
     /// `learning_rate`: the rate at the base batch of the scaling rule; above 0.
-<<<<<<< HEAD
     public var learningRate = 3e-4
     /// `adam_learning_rate`: the rate of the tensors that Muon updates as AdamW, at the base batch
     /// of the scaling rule; above 0. Nil stands for `learning_rate`.
@@ -23,16 +22,6 @@ public struct OptimizerConfiguration: Sendable, Equatable {
     public var momentum: Double
     /// `nesterov`: whether SGD or Muon looks ahead along its momentum.
     public var nesterov: Bool
-=======
-    package var learningRate = 3e-4
-    /// `adam_learning_rate`: the rate of the tensors that Muon updates as AdamW, at the base batch
-    /// of the scaling rule; above 0. Nil stands for `learning_rate`.
-    package var adamLearningRate: Double?
-    /// `momentum`: the momentum of SGD, LARS and Muon, in [0, 1); 0 for none.
-    package var momentum: Double
-    /// `nesterov`: whether SGD or Muon looks ahead along its momentum.
-    package var nesterov: Bool
->>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
     /// `dampening`: the fraction of the gradient that SGD keeps out of its momentum, in [0, 1].
     public var dampening = 0.0
     /// `betas[0]`: Adam's decay of the mean gradient, in [0, 1).
@@ -60,11 +49,7 @@ public struct OptimizerConfiguration: Sendable, Equatable {
     /// Weight decay defaults to 0.1 for AdamW and Muon, to 0.01 for LAMB as in its paper, and to 0 for the
     /// others. The others couple decay to the gradient, so the same number would have another
     /// meaning. Muon's momentum, Nesterov's, and its decay are those of `torch.optim.Muon`.
-<<<<<<< HEAD
     public init(name: Name) {
-=======
-    package init(name: Name) {
->>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
         self.name = name
         momentum = name.traits.usualMomentum
         nesterov = name.traits.usualNesterov

@@ -114,11 +114,8 @@ extension Recipe {
         recipe.training.steps = defaults.training.steps
         recipe.training.maximumSkippedSteps = defaults.training.maximumSkippedSteps
         recipe.training.recompute = defaults.training.recompute
-<<<<<<< HEAD
         // The data may have moved; a fingerprint tells whether they have changed.
         for index in data.mixture.indices { recipe.data.mixture[index].path = "" }
-=======
->>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
         recipe.training.patience = defaults.training.patience
         recipe.evaluation = defaults.evaluation
         recipe.checkpoint = defaults.checkpoint

@@ -1,7 +1,4 @@
-<<<<<<< HEAD
 import Data
-=======
->>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
 import Model
 import Recipes
 import Support
@@ -46,10 +43,7 @@ extension TrainingPlan {
                     + "tokens; \(Format.count(total)) tokens in all"
                     + (mixture.isEmpty ? ", \(epochText(total, of: trainingTokens))" : "")
             ),
-<<<<<<< HEAD
             ("mixture", mixture),
-=======
->>>>>>> 9fc995ede7a8eb4131148244046e7caa12efd678
             ("batches", batchesText),
             ("lanes", laneText(ranks)),
             ("per rank", perRankText(ranks)),
