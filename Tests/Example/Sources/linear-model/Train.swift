@@ -1,13 +1,10 @@
 import Checkpoints
 import Compute
+import Glibc
 import MPI
 import Optimizers
 import Recipes
 import Support
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Trains a linear model data-parallel: `mpirun -n 2 linear-model OUT.safetensors`.
 @main struct Train {
@@ -24,7 +21,8 @@ import Support
                 world.exit(reporting: error)
             }
         } catch {
-            fputs("\(error.line)\n", stderr)
+            let line = Array("\(error.line)\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
             exit(error.code.rawValue)
         }
     }
