@@ -103,13 +103,6 @@ public struct Optimizer: Sendable {
         return tensors.filter { !matrices.contains($0.offset) }
     }
 
-    /// Returns the tensors that have a state, in the layout's order.
-    package func tensors(of state: State) -> [NamedTensor] {
-        guard !state.hasMatrices, let directions else { return tensors }
-        let matrices = Set(directions.matrices.map(\.tensor.offset))
-        return tensors.filter { !matrices.contains($0.offset) }
-    }
-
     /// Continues after the step of a checkpoint whose states have been loaded.
     public mutating func resume(after step: Int) {
         precondition(step >= 0, "a step cannot be \(step)")
