@@ -116,6 +116,8 @@ import Testing
         best = false
         background = false
         compare_every = 7
+        [data]
+        reset_at_documents = true
         [telemetry]
         tensorboard = true
         histogram_every = 11
