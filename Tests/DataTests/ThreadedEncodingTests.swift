@@ -77,4 +77,35 @@ import Testing
             }
         }
     }
+
+    @Test("documents of any length keep their tokens, also if their text cannot be divided")
+    func documentsKeepTheirTokens() throws {
+        let texts = (0..<40).map { index in
+            index % 3 == 0
+                ? String(repeating: "\(index * 7919 % 1000) \u{20000} ", count: 10 * index + 1)
+                : "short \(index)\u{301}"
+        }
+        let paths = try texts.enumerated().map { try scratch.write("\($0).txt", $1) }
+        var count = 0
+        for (name, choice) in try tokenizers() {
+            guard case .file(let file) = choice else { continue }
+            let tokenizer = try loadTokenizer(path: file)
+            guard let end = tokenizer.endOfText else { continue }
+            count += 1
+            for (threads, chunk) in [(1, 64), (2, 300), (3, 1000)] {
+                var options = TokenizeOptions(
+                    inputs: paths, output: "\(scratch.path)/\(UUID().uuidString)",
+                    tokenizer: choice)
+                options.validationInputs = [paths[0]]
+                options.separatesDocuments = true
+                (options.threads, options.chunkBytes) = (threads, chunk)
+                try tokenize(options)
+                let folder = try DataFolder(options.output)
+                #expect(
+                    try ids(folder.train) == texts.flatMap { [end] + (try tokenizer.encode($0)) },
+                    "\(name), \(threads) threads, chunks of \(chunk)")
+            }
+        }
+        #expect(count > 5)
+    }
 }

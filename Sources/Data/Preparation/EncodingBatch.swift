@@ -15,7 +15,7 @@ struct EncodingBatch: ~Copyable {
     }
 
     private let team: ThreadTeam
-    /// An encoder for each thread. The first also encodes parts.
+    /// An encoder for each thread, and the last for parts, of which it may keep the beginning of a text.
     private let encoders: UnsafeMutableBufferPointer<any TokenEncoder>
     private let canDivide: Bool
     /// Whether everything must go through one encoder, in order.
@@ -29,7 +29,7 @@ struct EncodingBatch: ~Copyable {
     private var items: [Item] = []
     /// The offset at which the text begins that has not ended.
     private var openStart = 0
-    /// Whether the first encoder has the beginning of that text.
+    /// Whether the last encoder has the beginning of that text.
     private var isContinued = false
 
     /// Creates an empty batch for a tokenizer.
@@ -37,9 +37,9 @@ struct EncodingBatch: ~Copyable {
     /// - Parameter pieceBytes: the number of bytes that a thread encodes at a time.
     init(_ tokenizer: any Tokenizer, threads: Int, pieceBytes: Int) {
         team = ThreadTeam(threads: threads, yields: true)
-        encoders = .allocate(capacity: threads)
+        encoders = .allocate(capacity: threads + 1)
         _ = encoders.initialize(
-            fromContentsOf: (0..<threads).map { _ in tokenizer.makeEncoder(source: "the text") })
+            fromContentsOf: (0...threads).map { _ in tokenizer.makeEncoder(source: "the text") })
         canDivide = tokenizer.canDivideAfterLetters
         isSequential = false
         self.pieceBytes = pieceBytes
@@ -97,9 +97,10 @@ struct EncodingBatch: ~Copyable {
         var failures = [Failure?](repeating: nil, count: tiles.count)
         ids.withUnsafeMutableBufferPointer { ids in
             failures.withUnsafeMutableBufferPointer { failures in
-                // Parts need the first encoder in their order.
+                // Parts need the same encoder in their order.
+                let last = encoders.count - 1
                 for (index, tile) in tiles.enumerated() where tile.isPart {
-                    failures[index] = tile.encode(text, with: &encoders[0], into: &ids[index])
+                    failures[index] = tile.encode(text, with: &encoders[last], into: &ids[index])
                 }
                 team.forEach(tiles.count) { index, thread in
                     guard !tiles[index].isPart else { return }
