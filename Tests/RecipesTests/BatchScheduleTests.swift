@@ -146,7 +146,7 @@ import Testing
             (
                 ["training.batch_schedule=[{ after_step = 3, batch = 16 }]"],
                 [
-                    "batch_schedule 1:: has the unknown key \"after_step\"; did you mean \"after_steps\"?"
+                    "batch_schedule 1: has the unknown key \"after_step\"; did you mean \"after_steps\"?"
                 ]
             ),
             (["training.batch_schedule=[{ after_steps = 3 }]"], ["has no batch; add one"]),
