@@ -241,6 +241,13 @@ private func large(_ salt: Int) -> [Float] {
         }
     }
 
+    @Test("a layout that does not name its matrices is refused")
+    func layoutAlone() {
+        expectFailure(.configuration, "[optimizer] name = \"muon\"", "set name = \"adamw\"") {
+            _ = try Optimizer(OptimizerConfiguration(name: .muon), layout: Self.layout.arena)
+        }
+    }
+
     @Test("zero gradients leave a matrix as it is, except for decay")
     func zeroGradients() {
         let (arena, matrices) = Self.layout

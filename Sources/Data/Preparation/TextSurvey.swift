@@ -46,11 +46,14 @@ struct TextSurvey {
             let source = try TextSource(
                 input, split: index < options.inputs.count ? .train : .validation,
                 spoolPath: "\(spoolFolder)/input-\(index)")
+            let before = findings
             do throws(Failure) {
                 try read(source) {
                     progress(TokenizeProgress(phase: .reading, done: done + $0, total: total))
                 }
             } catch {
+                // A later call reads the source again from its start.
+                findings = before
                 if error.code == .requeue { try didRead(self) }
                 throw error
             }

@@ -13,7 +13,8 @@ package struct BatchStage: Sendable {
     /// The rate and the optimizer after scaling to the stage's batch.
     package let rate: BatchScaling
 
-    /// Returns the number of sequences in the first `step` steps of the run, the last of which is in this stage.
+    /// Returns the number of sequences in the first `step` steps of the run, which reach this stage and none
+    /// after it.
     func samples(after step: Int) -> Int {
         firstSample + (step - firstStep) * lanes.globalBatch
     }
