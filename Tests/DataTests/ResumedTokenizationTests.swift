@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A request to stop that comes with the given call.
+/// A request to stop, which holds from a given call on.
 private final class Stop: Sendable {
     private let callsLeft: Atomic<Int>
 

@@ -36,7 +36,7 @@ private func large(_ salt: Int) -> [Float] {
     (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
 }
 
-/// Tests of Muon.
+/// Tests that Muon's steps are PyTorch's and do not depend on threads, ranges or shards.
 @Suite struct MuonTests {
     @Test("12 steps equal those of PyTorch's Muon in double precision within the rounding of fp32")
     func torchSteps() throws {

@@ -171,7 +171,7 @@ import Testing
         ) { () throws(Failure) in _ = try TrainingPlan(try recipe(toml), ranks: 9) }
     }
 
-    @Test("other commands than train refuse a schedule")
+    @Test("commands other than train refuse a schedule")
     func oneBatch() throws {
         try recipe("").requireOneBatch()
         expectFailure(.configuration, ["batch_schedule", "is followed only by `lockstep train`"]) {

@@ -137,7 +137,7 @@ package struct TokenDataset: Sendable {
             remedy: "\(tokenizeAgain) and restart")
     }
 
-    /// The most tokens that `validate` reads.
+    /// The largest number of tokens of which `validate` checks every one.
     private static let mostScanned = 1 << 28
 
     /// Whether `validate` checks every token.
