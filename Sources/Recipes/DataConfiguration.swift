@@ -38,5 +38,10 @@ package struct DataConfiguration: Sendable, Equatable {
                     "\(key) path", "\"\(part.path)\"", "is listed twice",
                     remedy: "add up the weights in one part"))
         }
+        try require(
+            mixture.reduce(0) { $0 + $1.weight }.isFinite,
+            or: .about(
+                .configuration, "[[data.mixture]]", "has weights whose sum is too large",
+                remedy: "divide all weights by the same number"))
     }
 }
