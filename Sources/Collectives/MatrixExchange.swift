@@ -17,12 +17,12 @@ package struct MatrixExchange {
     /// elements.
     package let own: [(index: Int, base: UnsafeMutablePointer<Float>)]
 
-    /// A run of elements between a rank's shard and a matrix of a rank.
+    /// Consecutive elements that move between the shard of one rank and a matrix in the memory of one rank.
     private struct Transfer {
         let matrix: Int
         /// The other rank; this rank if the elements do not leave it.
         let peer: Int
-        /// The place in this rank's shard; nil if they are of another rank's shard.
+        /// The place in this rank's shard; nil if the elements are in another rank's shard.
         let inShard: Int?
         /// The place in this rank's memory; nil if another rank works on the matrix.
         let inMemory: Int?

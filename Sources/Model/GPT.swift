@@ -7,8 +7,8 @@ package struct TokenBatch: @unchecked Sendable {
     package let inputs: UnsafePointer<Int32>
     /// The targets (B, T); `ignoredTarget` if there is nothing to predict.
     package let targets: UnsafePointer<Int32>
-    /// The position of each input within its document (B, T), which does not see the documents before it; nil
-    /// if every sequence is one document.
+    /// The position of each input within its document (B, T); nil if every sequence is one document. Inputs
+    /// attend only to their own document.
     package let positions: UnsafePointer<Int32>?
     /// The number of the first sequence in the global batch, for dropout.
     package let firstSequence: Int

@@ -1,9 +1,9 @@
 import Compute
 
-/// The directions of the matrices that a rule orthogonalizes, and the memory for that.
+/// The directions of the matrices that a rule orthogonalizes, and the memory for the iteration.
 ///
-/// `Optimizer.beginStep` writes the directions of the optimizer's shard. Whoever owns all of a
-/// matrix's directions then calls `orthogonalize`, and the updates move along the result.
+/// `Optimizer.beginStep` writes the directions of the optimizer's shard. The owner of all directions of a
+/// matrix then calls `orthogonalize`, and the updates move along the result.
 package struct MatrixDirections: Sendable {
     /// The matrices, in the order of the arena.
     package let matrices: [LayerMatrix]

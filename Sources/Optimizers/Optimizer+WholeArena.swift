@@ -7,9 +7,16 @@ import Support
 extension Optimizer {
     /// Creates an optimizer with zero state for all tensors of a layout.
     ///
-    /// - Throws: `Failure` (configuration) if a value of the configuration is impossible.
+    /// - Throws: `Failure` (configuration) if a value of the configuration is impossible, or the optimizer
+    ///   orthogonalizes matrices, which a layout does not tell from embeddings.
     public init(_ configuration: OptimizerConfiguration, layout: ArenaLayout) throws(Failure) {
         try configuration.validate()
+        guard !configuration.name.orthogonalizes else {
+            throw .key(
+                "[optimizer] name", "\"\(configuration.name.rawValue)\"",
+                "needs the matrices of a model's blocks, which a layout alone does not name",
+                remedy: "set name = \"adamw\"")
+        }
         self.init(configuration: configuration, layout: layout)
     }
 

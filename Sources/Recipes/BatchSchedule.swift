@@ -1,6 +1,6 @@
 import Support
 
-/// One of `[training] batch_schedule`: a change of the global batch during a run.
+/// An entry of `[training] batch_schedule`: a change of the global batch during a run.
 package struct BatchChangeConfiguration: Sendable, Equatable {
     /// `batch`: the number of sequences in each of the following steps, over all ranks.
     package var batch: Int
@@ -16,10 +16,12 @@ package struct BatchChangeConfiguration: Sendable, Equatable {
         self.afterTokens = afterTokens
     }
 
-    /// Returns the key of a change in messages; the first one has the number 1.
+    /// Returns the name of a change in messages; changes are numbered from 1.
     static func key(_ number: Int) -> String { "[training] batch_schedule \(number):" }
 
-    /// Checks the values of the change with a number.
+    /// Checks the values of the change that has a number.
+    ///
+    /// - Throws: `Failure` (configuration) that names the first impossible value.
     func validate(_ number: Int, largest: Int) throws(Failure) {
         let key = Self.key(number)
         try require(
@@ -34,7 +36,7 @@ package struct BatchChangeConfiguration: Sendable, Equatable {
                     : "has both after_steps and after_tokens",
                 remedy: "give one of them")
         }
-        // Numbers of sequences and tokens are products of these, which must not overflow.
+        // The numbers of sequences and tokens are products of these values and must not overflow.
         for (name, value, most) in [
             ("after_steps", afterSteps, largest), ("after_tokens", afterTokens, 1 << 61),
         ] {
@@ -62,7 +64,7 @@ struct BatchChangeList: RecipeConvertible {
         var changes: [BatchChangeConfiguration] = []
         for (index, value) in values.enumerated() {
             guard case .table(let entries) = value else { return nil }
-            let key = "\(key) \(index + 1):"
+            let key = "\(key) \(index + 1)"
             for name in entries.keys.sorted() where !keys.contains(name) {
                 throw .about(
                     .configuration, key, "has the unknown key \"\(name)\"",
@@ -72,7 +74,7 @@ struct BatchChangeList: RecipeConvertible {
             }
             func number(_ name: String) throws(Failure) -> Int? {
                 guard let value = entries[name] else { return nil }
-                return try Int.converted(value, key: "\(key) \(name)")
+                return try Int.converted(value, key: "\(key): \(name)")
             }
             guard let batch = try number("batch") else {
                 throw .about(
@@ -106,7 +108,7 @@ extension TrainingConfiguration {
 }
 
 extension Recipe {
-    /// Checks that the batch stays the same during the run, as all commands but `train` need.
+    /// Checks that the batch stays the same during the run, as all commands except `train` require.
     ///
     /// - Throws: `Failure` (configuration) if it has a schedule.
     package func requireOneBatch() throws(Failure) {

@@ -2,12 +2,12 @@ import Support
 
 /// A recipe's `[data]` section: mixtures of data folders, and the treatment of documents.
 package struct DataConfiguration: Sendable, Equatable {
-    /// `[[data.mixture]]`: the folders whose training tokens are mixed; empty for those of `--data`.
+    /// `[[data.mixture]]`: the folders whose training tokens are mixed; empty for the tokens of `--data`.
     package var mixture: [MixturePart] = []
-    /// Whether attention and positions start again at each document of a sequence.
+    /// `reset_at_documents`: whether attention and positions start again at each document of a sequence.
     package var resetsAtDocuments = false
 
-    /// One of `[[data.mixture]]`: a data folder and its share.
+    /// An entry of `[[data.mixture]]`: a data folder and its share.
     package struct MixturePart: Sendable, Equatable {
         /// The path of the data folder.
         package var path: String
@@ -35,8 +35,13 @@ package struct DataConfiguration: Sendable, Equatable {
             try require(
                 !mixture[..<index].contains { $0.path == part.path },
                 or: .key(
-                    "\(key) path", "\"\(part.path)\"", "is there twice",
+                    "\(key) path", "\"\(part.path)\"", "is listed twice",
                     remedy: "add up the weights in one part"))
         }
+        try require(
+            mixture.reduce(0) { $0 + $1.weight }.isFinite,
+            or: .about(
+                .configuration, "[[data.mixture]]", "has weights whose sum is too large",
+                remedy: "divide all weights by the same number"))
     }
 }

@@ -9,8 +9,8 @@ package struct TrainingConfiguration: Sendable, Equatable {
     package var globalBatch = 12
     /// The changes of the global batch during the run, in order.
     package var batchSchedule: [BatchChangeConfiguration] = []
-    /// The number of sequences that go through the model at once; 0 for a whole lane of the smallest
-    /// batch, or less if the memory is too small.
+    /// The number of sequences that go through the model at once; 0 for the largest number that divides a
+    /// lane of every batch, or fewer if memory is short.
     package var microBatch = 0
     /// The precision of the inputs of matrix products.
     package var precision = Precision.fp32

@@ -35,8 +35,7 @@ package final class MetricsLog {
         file = try AppendedFile(opening: path)
     }
 
-    /// Removes the lines of later steps, and lines that are not JSON, from a log that is kept
-    /// elsewhere.
+    /// Removes the lines of later steps, and lines that are not JSON, from the copy of a log.
     ///
     /// - Throws: `.inputOutput`; the log is then unchanged.
     package static func removeLines(of path: String, after step: Int) throws(Failure) {

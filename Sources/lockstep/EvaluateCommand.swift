@@ -50,12 +50,12 @@ struct EvaluateCommand: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: "The tokens from one window on the text to the next (default: a window).")
+        help: "The number of tokens between the starts of windows (default: the window's).")
     var stride: Int?
 
     @Option(
         parsing: .unconditional,
-        help: "The most tokens in a window on the text (default: the model's context).")
+        help: "The largest number of tokens in a window (default: the model's context).")
     var window: Int?
 
     @Option(

@@ -25,11 +25,11 @@ struct TokenizeCommand: OneProcessCommand {
               lockstep tokenize stories.txt --tokenizer gpt2 --vocabulary gpt2/ \\
                   --separator '<|endoftext|>' --out data/stories
 
-            Files are text or JSON lines, also compressed with gzip or Zstandard. Files whose
-            name ends in .jsonl or .ndjson (.jsonl.gz, .jsonl.zst) have JSON lines, and with
-            --field all files have. Each line is an object with a document's text. Documents
-            begin with the end-of-text token, or end with a line feed if the tokenizer has
-            none. Parquet files have to be written as JSON lines first.
+            Files are text or JSON lines, also compressed with gzip or Zstandard. Files
+            whose names end in .jsonl or .ndjson (or .jsonl.gz, .jsonl.zst) have JSON lines;
+            with --field, all files have them. Each line is an object with a document's
+            text. Documents begin with the end-of-text token, or end with a line feed if the
+            tokenizer has none. Parquet files must be converted to JSON lines first.
 
             The first 90 % of the text is for training, the rest for validation, unless
             --validation gives the files of the validation set.
@@ -53,8 +53,8 @@ struct TokenizeCommand: OneProcessCommand {
             model learns to end a document there, and sampling stops at that token.
 
             Longer work is saved every 10 seconds in OUT.partial, and when SIGINT or SIGTERM
-            stops it. The same command with --resume continues it. The data folder appears only when
-            it is complete.
+            stops it. The same command with --resume continues it. The data folder appears
+            only when it is complete.
             """)
 
     @Argument(
@@ -140,7 +140,7 @@ struct TokenizeCommand: OneProcessCommand {
         } catch {
             if let partial = interruptedTokenization(options) {
                 Logger(label: "lockstep").notice(
-                    "what was done is kept in \(partial), and --resume continues it.")
+                    "the finished part is kept in \(partial), and --resume continues it.")
             }
             throw error
         }

@@ -141,6 +141,10 @@ private struct Reduction {
             "lockstep regimes",
             "lockstep regimes tiny.toml --grid 3 --sequences 4 --probe-steps 20"),
         Reduction(in: "EvaluateAModel", "--stride 32", "--stride 4"),
+        Reduction(in: "EvaluateAModel", "nine bread of tables", "bread"),
+        Reduction(in: "EvaluateAModel", "was the word", "word"),
+        Reduction(in: "EvaluateAModel", "lord said unto him", "lord"),
+        Reduction(in: "EvaluateAModel", "stone of rain is nine", "rain"),
         // The build would take minutes.
         Reduction(
             in: "InSwiftPrograms", ".build/example/release/linear-model linear.safetensors",

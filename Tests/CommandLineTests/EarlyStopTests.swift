@@ -85,7 +85,7 @@ extension CommandLineTests {
             )
         }
 
-        @Test("patience without evaluations or below 1 is refused, and so is a sweep with it")
+        @Test("patience without evaluations or below 1 is refused")
         func refusals() throws {
             let bench = try Workbench()
             expectRefusal(

@@ -64,7 +64,7 @@ extension CommandLineTests {
             #expect(abs((rates.last ?? 0) - (0.01 - 0.009 * 3 / 4)) < 1e-12)
         }
 
-        @Test("the best checkpoint, or the newest, is the default choice")
+        @Test("the newest checkpoint is the default, and the best one can be chosen")
         func choices() throws {
             let bench = try Workbench()
             try bench.train()
@@ -81,7 +81,7 @@ extension CommandLineTests {
             }
         }
 
-        @Test("what cannot be resumed is refused, and nothing is created")
+        @Test("impossible resumes are refused, and nothing is created")
         func refusals() throws {
             let bench = try Workbench()
             try bench.train()

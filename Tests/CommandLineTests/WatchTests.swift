@@ -56,13 +56,13 @@ extension CommandLineTests {
             #expect(try bench.names(in: "killed") == names)
         }
 
-        /// `script` gives the command a terminal of 90 columns.
+        /// `script` gives the command a terminal of 120 columns.
         @Test("on a terminal, a run that starts later is followed to its end")
         func followedRun() throws {
             let bench = try Workbench()
             let text = bench.path("screen.txt")
             let command =
-                "stty cols 90 rows 20; exec '\(Workbench.lockstep)' watch '\(bench.path("run"))' --every 0.1"
+                "stty cols 120 rows 20; exec '\(Workbench.lockstep)' watch '\(bench.path("run"))' --every 0.1"
             let watching = try BackgroundCommand(
                 "script", ["-qefc", command, text],
                 environment: ["LANG": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh"])
@@ -81,7 +81,7 @@ extension CommandLineTests {
             #expect(last.contains("  finished") && last.contains("6/6 (100 %)"))
             #expect(last.hasPrefix("\u{1B}["), "it is redrawn in place")
             let lines = last.replacingOccurrences(of: "\u{1B}[K", with: "").split(separator: "\r\n")
-            #expect(lines.dropFirst().allSatisfy { $0.count < 90 }, "\(lines)")
+            #expect(lines.dropFirst().allSatisfy { $0.count < 120 }, "\(lines)")
         }
 
         @Test("a page is rewritten while the run continues, and is complete at its end")

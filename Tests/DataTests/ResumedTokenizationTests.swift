@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A request to stop that comes with the given call.
+/// A request to stop, which holds from a given call on.
 private final class Stop: Sendable {
     private let callsLeft: Atomic<Int>
 
@@ -180,6 +180,25 @@ private final class Stop: Sendable {
         expectFailure(.badData, "progress.json", "not valid JSON", "start again") {
             try tokenize(options)
         }
+    }
+
+    @Test("a resume leaves the files of a running tokenization that has saved nothing yet")
+    func runningWorkIsLeftAlone() throws {
+        var options = options(try inputs(), .bytes)
+        options.resumes = true
+        let partial = options.output + ".partial"
+        try FileManager.default.createDirectory(
+            atPath: partial, withIntermediateDirectories: false)
+        try Data([1]).write(to: URL(filePath: "\(partial)/train.bin"))
+        if let lock = try FileLock(ifFree: "\(partial)/progress.lock") {
+            expectFailure(.inputOutput, partial, "in use by another process") {
+                try tokenize(options)
+            }
+            _ = consume lock
+        } else {
+            Issue.record("the lock is held")
+        }
+        #expect(try FileSystem.names(in: partial) == ["progress.lock", "train.bin"])
     }
 
     @Test("a file that turns out to be cut off loses no work")

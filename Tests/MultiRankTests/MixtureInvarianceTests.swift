@@ -130,7 +130,11 @@ extension MultiRankTests {
                 (Self.mixture(bench, [("upper", 1)]), 65, "another tokenizer"),
                 (Self.mixture(bench, [("none", 1)]), 66, "no such data folder"),
                 (Self.mixture(bench, [("data", 0)]), 78, "[[data.mixture]] 1: weight = 0.0"),
-                (Self.mixture(bench, [("data", 1), ("data", 1)]), 78, "is there twice"),
+                (Self.mixture(bench, [("data", 1), ("data", 1)]), 78, "is listed twice"),
+                (
+                    Self.mixture(bench, [("data", 1e308), ("other", 1e308)]), 78,
+                    "[[data.mixture]]: has weights whose sum is too large"
+                ),
                 ("[[data.mixture]]\nweight = 1", 78, "has no path"),
                 ("[[data.mixture]]\npath = \"x\"\nshare = 1", 78, "unknown key \"share\""),
                 ("[data]\nmixture = 3", 78, "a list of tables"),

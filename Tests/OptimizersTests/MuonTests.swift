@@ -36,7 +36,7 @@ private func large(_ salt: Int) -> [Float] {
     (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
 }
 
-/// Tests of Muon.
+/// Tests that Muon's steps are PyTorch's and do not depend on threads, ranges or shards.
 @Suite struct MuonTests {
     @Test("12 steps equal those of PyTorch's Muon in double precision within the rounding of fp32")
     func torchSteps() throws {
@@ -238,6 +238,13 @@ private func large(_ salt: Int) -> [Float] {
             // The direction ascends: its inner product with the matrix is the sum of products of
             // their singular values.
             #expect(innerProduct(before, values) > 0.6 * before.norm)
+        }
+    }
+
+    @Test("a layout that does not name its matrices is refused")
+    func layoutAlone() {
+        expectFailure(.configuration, "[optimizer] name = \"muon\"", "set name = \"adamw\"") {
+            _ = try Optimizer(OptimizerConfiguration(name: .muon), layout: Self.layout.arena)
         }
     }
 

@@ -146,7 +146,7 @@ import Testing
             (
                 ["training.batch_schedule=[{ after_step = 3, batch = 16 }]"],
                 [
-                    "batch_schedule 1:: has the unknown key \"after_step\"; did you mean \"after_steps\"?"
+                    "batch_schedule 1: has the unknown key \"after_step\"; did you mean \"after_steps\"?"
                 ]
             ),
             (["training.batch_schedule=[{ after_steps = 3 }]"], ["has no batch; add one"]),
@@ -171,7 +171,7 @@ import Testing
         ) { () throws(Failure) in _ = try TrainingPlan(try recipe(toml), ranks: 9) }
     }
 
-    @Test("other commands than train refuse a schedule")
+    @Test("commands other than train refuse a schedule")
     func oneBatch() throws {
         try recipe("").requireOneBatch()
         expectFailure(.configuration, ["batch_schedule", "is followed only by `lockstep train`"]) {

@@ -346,7 +346,7 @@ package final class Attention {
     }
 
     /// Replaces the scores by m P and dP by dS = scale P (m dP - D), where P are the probabilities
-    /// and m is the dropout mask; both are zero outside of the `valid` keys.
+    /// and m is the dropout mask; both are zero outside the `valid` keys.
     ///
     /// D = sum of dO O equals the row's sum of m P dP (Dao et al. 2022, section B.4).
     private func softmaxBackward(

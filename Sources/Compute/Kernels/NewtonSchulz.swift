@@ -10,17 +10,17 @@ package struct NewtonSchulz: Sendable {
     private static let coefficients: (a: Float, b: Float, c: Float) = (3.4445, -4.7750, 2.0315)
     /// The number of iterations, which is odd, so that the result ends where the input was.
     private static let iterations = 5
-    /// The least divisor of a matrix, so that zeros stay zeros.
+    /// The smallest divisor of a matrix, so that zeros stay zeros.
     private static let leastNorm = 1e-7
 
-    /// Every other iterate (rows, columns), without gaps between rows.
+    /// Alternating iterates (rows, columns), without gaps between rows.
     private let iterate: Buffer<Float>
     /// G (S, S), where S is the smaller side of the matrix.
     private let gram: Buffer<Float>
     /// b G + c G^2 (S, S).
     private let polynomial: Buffer<Float>
     private let sums: Buffer<Double>
-    /// The shape that takes most scratch memory.
+    /// The shape that needs the most scratch memory.
     private let largest: (rows: Int, columns: Int)
 
     /// Allocates memory for matrices of the given shapes.
@@ -39,7 +39,7 @@ package struct NewtonSchulz: Sendable {
         [iterate, gram, polynomial].reduce(sums.bytes.count) { $0 + $1.bytes.count }
     }
 
-    /// Replaces a matrix, whose rows may have gaps between them.
+    /// Orthogonalizes a matrix in place; its rows may have gaps between them.
     package func orthogonalize(_ matrix: Matrix, engine: ComputeEngine) {
         let (rows, columns) = (matrix.rows, matrix.columns)
         let iterate = Matrix(iterate.base, rows: rows, columns: columns)
@@ -123,7 +123,7 @@ package struct NewtonSchulz: Sendable {
         }
     }
 
-    /// Returns a count rounded up to a multiple of that of sums of squares.
+    /// Returns a count rounded up to the alignment of sums of squares.
     private static func padded(_ count: Int) -> Int {
         let alignment = ArenaLayout.alignment
         return (count + alignment - 1) / alignment * alignment

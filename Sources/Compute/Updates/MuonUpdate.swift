@@ -2,8 +2,8 @@
 // multiply-add); every other operation rounds once, in the order of the code. Counts are
 // multiples of 16, so there is never a remainder.
 
-/// Computes m = m + (1 - momentum) (g - m) with g = scale g, and the direction d = m, or with
-/// Nesterov d = m + (1 - momentum) (g - m).
+/// Computes m = m + (1 - momentum) (scale g - m), and the direction d = m, or with Nesterov
+/// d = m + (1 - momentum) (scale g - m).
 ///
 /// - Parameter admitted: 1 - momentum.
 package func advanceMuon(

@@ -77,11 +77,12 @@ func outsideVocabulary(
 /// has predicted.
 ///
 /// Window k begins at token k times the stride. The first one predicts all of its targets, and each
-/// later one its last `stride` targets, so they see at least `length - stride` earlier tokens
+/// later one its last `stride` targets, which have at least `length - stride` tokens before them
 /// (Hugging Face's guide "Perplexity of fixed-length models").
 package struct SlidingWindows: Sendable {
-    /// The most inputs of a window.
+    /// The largest number of inputs in a window.
     package let length: Int
+    /// The number of tokens from the start of a window to the start of the next.
     package let stride: Int
     /// The number of windows.
     package let count: Int

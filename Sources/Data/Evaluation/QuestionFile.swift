@@ -109,6 +109,8 @@ struct QuestionFile {
     }
 
     /// Returns the next UInt16.
+    ///
+    /// - Throws: `Failure` (bad data) if the file ends before it.
     private mutating func number(_ index: Int) throws(Failure) -> Int {
         guard place + 2 <= bytes.count else {
             throw Self.invalid(path, "is cut off in question \(index + 1) of \(count)")

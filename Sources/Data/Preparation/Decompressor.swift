@@ -10,7 +10,7 @@ protocol Decompressor: AnyObject {
     var isComplete: Bool { get }
 
     /// Decompresses bytes until they are used up or the output is full. Returns the number of bytes that were
-    /// read and written. Without input, writes what a full output has left.
+    /// read and written. Without input, writes the output for which there was no space before.
     ///
     /// - Throws: `DecompressionProblem` if the bytes are damaged.
     func decompress(
@@ -23,7 +23,7 @@ struct DecompressionProblem: Error {
     let reason: String
 }
 
-/// A decompressor of gzip files (RFC 1952), also of several joined ones.
+/// A decompressor of one or several joined gzip files (RFC 1952).
 final class GzipDecompressor: Decompressor {
     let format = "gzip"
     private(set) var isComplete = false
@@ -51,7 +51,7 @@ final class GzipDecompressor: Decompressor {
             inflateReset(stream)
             isComplete = false
         }
-        // zlib counts in 32 bits, and the caller's loop gives the rest.
+        // zlib counts in 32 bits; the caller's loop passes the rest.
         let (available, space) = (min(input.count, 1 << 30), min(output.count, 1 << 30))
         stream.pointee.next_in = UnsafeMutableRawPointer(mutating: input.baseAddress)?
             .assumingMemoryBound(to: UInt8.self)
@@ -68,7 +68,7 @@ final class GzipDecompressor: Decompressor {
     }
 }
 
-/// A decompressor of Zstandard files (RFC 8878), also of several joined ones.
+/// A decompressor of one or several joined Zstandard files (RFC 8878).
 final class ZstandardDecompressor: Decompressor {
     let format = "Zstandard"
     private(set) var isComplete = false

@@ -22,14 +22,14 @@ struct EncodingBatch: ~Copyable {
     private let isSequential: Bool
     /// The number of bytes that a thread encodes at a time.
     private let pieceBytes: Int
-    /// The number of bytes that wait before they are encoded.
-    private let enough: Int
+    /// The number of waiting bytes that fill the batch.
+    private let fullBytes: Int
 
     private var text = PendingText()
     private var items: [Item] = []
-    /// The offset at which the text begins that has not ended.
+    /// The offset of the open text, which has not ended.
     private var openStart = 0
-    /// Whether the last encoder has the beginning of that text.
+    /// Whether the last encoder holds the beginning of the open text.
     private var isContinued = false
 
     /// Creates an empty batch for a tokenizer.
@@ -43,7 +43,7 @@ struct EncodingBatch: ~Copyable {
         canDivide = tokenizer.canDivideAfterLetters
         isSequential = false
         self.pieceBytes = pieceBytes
-        enough = 4 * threads * pieceBytes
+        fullBytes = 4 * threads * pieceBytes
     }
 
     /// Creates an empty batch for one encoder.
@@ -54,7 +54,7 @@ struct EncodingBatch: ~Copyable {
         canDivide = false
         isSequential = true
         self.pieceBytes = pieceBytes
-        enough = pieceBytes
+        fullBytes = pieceBytes
     }
 
     deinit {
@@ -62,10 +62,10 @@ struct EncodingBatch: ~Copyable {
         encoders.deallocate()
     }
 
-    /// Whether enough waits to be encoded.
-    var isFull: Bool { text.count >= enough || items.count >= 1 << 16 }
+    /// Whether the batch has to be encoded before more is appended.
+    var isFull: Bool { text.count >= fullBytes || items.count >= 1 << 16 }
 
-    /// The bytes of the text that has not ended, after `encode`; nil if an encoder has its beginning.
+    /// The bytes of the open text, after `encode`; nil if an encoder holds its beginning.
     var openText: [UInt8]? {
         isContinued ? nil : Array(text.bytes[openStart...])
     }
@@ -74,7 +74,7 @@ struct EncodingBatch: ~Copyable {
 
     mutating func append(token: UInt32) { items.append(.token(token)) }
 
-    /// Ends a text.
+    /// Ends the open text.
     mutating func endText() {
         let range = openStart..<text.count
         openStart = text.count
@@ -86,7 +86,8 @@ struct EncodingBatch: ~Copyable {
         }
     }
 
-    /// Encodes what waits, except for the end of a text that has not ended, and gives the ids in order.
+    /// Encodes the waiting text and tokens, except for the last part of the open text, and passes the ids to `write`
+    /// in order.
     ///
     /// - Throws: `Failure` (bad data) for text without ids; the errors of `write`.
     mutating func encode(_ write: ([UInt32]) throws(Failure) -> Void) throws(Failure) {
@@ -118,7 +119,7 @@ struct EncodingBatch: ~Copyable {
         items.removeAll(keepingCapacity: true)
     }
 
-    /// Adds the text that has not ended to the items, up to a place at which it can be divided.
+    /// Adds the open text to the items, up to a place at which it can be divided.
     private mutating func takeOpenText() {
         let open = openStart..<text.count
         guard !open.isEmpty else { return }
@@ -128,7 +129,7 @@ struct EncodingBatch: ~Copyable {
                 isContinued ? .part(openStart..<cut, ends: true) : .whole(openStart..<cut))
             isContinued = false
             openStart = cut
-        } else if !canDivide || open.count >= enough {
+        } else if !canDivide || open.count >= fullBytes {
             items.append(.part(open, ends: false))
             isContinued = true
             openStart = text.count

@@ -20,7 +20,7 @@ struct EncodingPass: ~Copyable {
     private var trainUnitsLeft: Int
     private var isTraining = true
     private var boundary = Boundary.none
-    /// The place at which a saved pass goes on.
+    /// The place at which a saved pass continues.
     private var start = Place(source: 0, blocks: 0)
 
     /// The token between two documents, if the current split ends with one.
@@ -34,10 +34,13 @@ struct EncodingPass: ~Copyable {
         var blocks: Int
     }
 
+    /// Creates a pass that encodes all texts into the token files of a folder.
+    ///
     /// - Parameters:
     ///   - trainUnits: the number of characters or bytes in the train split; nil if the validation split has
     ///     texts of its own.
     ///   - saved: the state of the pass to continue, or nil for a new one.
+    /// - Throws: `Failure` (input/output) if the token files of the saved pass have changed.
     init(
         tokenizer: any Tokenizer, options: TokenizeOptions, survey: TextSurvey, isText: Bool,
         trainUnits: Int?, folder: String, saved: Saved?
@@ -90,7 +93,8 @@ struct EncodingPass: ~Copyable {
 
     /// Encodes all texts.
     ///
-    /// - Parameter save: called now and then with the state from which a later pass can continue.
+    /// - Parameter save: called every `secondsBetweenSaves` and before the work stops, with the state from which
+    ///   a later pass can continue.
     /// - Throws: `Failure` (requeue) if the work must stop; (input/output, bad data) otherwise.
     mutating func encodeAll(
         _ progress: (TokenizeProgress) -> Void, save: (Saved) throws(Failure) -> Void = { _ in }
@@ -290,7 +294,7 @@ struct EncodingPass: ~Copyable {
         boundary = .none
     }
 
-    /// Encodes and writes what waits.
+    /// Encodes the waiting text, and writes the ids.
     private mutating func encodeBatch() throws(Failure) {
         let isTraining = isTraining
         var train = self.train.take()
@@ -306,7 +310,7 @@ struct EncodingPass: ~Copyable {
 // MARK: - Saving
 
 extension EncodingPass {
-    /// The state from which a later pass can continue.
+    /// The state from which a later pass can continue, as JSON.
     struct Saved: JSONReadable {
         let place: Place
         let trainUnitsLeft: Int
@@ -320,8 +324,8 @@ extension EncodingPass {
         let validation: SplitWriter.Saved
     }
 
-    /// Encodes what waits, brings it to the disk, and returns the state; nil if the encoder has the beginning
-    /// of a text that has not ended.
+    /// Encodes the waiting text, brings the ids to the disk, and returns the state; nil if an encoder holds the
+    /// beginning of a text that has not ended.
     private mutating func save(at place: Place) throws(Failure) -> Saved? {
         try encodeBatch()
         guard let openText = batch.openText, let train = try train?.save(),

@@ -2,19 +2,19 @@ import Support
 
 /// A regular file that is read from start to end, and decompressed if it is compressed.
 ///
-/// The first bytes decide about the format, and the name if it ends in `.gz` or `.zst`.
+/// The format follows from the first bytes, or from a name that ends in `.gz` or `.zst`.
 struct InputFile: ~Copyable {
     /// The user's name for the file.
     let name: String
-    /// The number of bytes of the file, as it is on the disk, that were read.
+    /// The number of bytes that were read from the file, before decompression.
     private(set) var position = 0
 
     private let file: Descriptor
     private let decompressor: (any Decompressor)?
     private let compressed: UnsafeMutableRawBufferPointer
-    /// The compressed bytes that wait.
+    /// The bytes of `compressed` that have not been decompressed.
     private var waiting = 0..<0
-    /// Whether the decompressor may give more bytes without input, because it has filled its output.
+    /// Whether the decompressor may have more output without further input, because it filled the last one.
     private var mayHaveMore = false
 
     /// Opens a file.

@@ -4,7 +4,7 @@ import Support
 
 /// A reader of a file whose every line is a JSON object with a document's text. Blank lines are ignored.
 final class JSONLinesReader: TextReader {
-    /// The size of the longest line.
+    /// The size of the longest line, in bytes.
     private static let longestLine = 1 << 30
     /// The number of bytes that a thread parses at a time.
     private static let tileBytes = 1 << 18
@@ -22,6 +22,8 @@ final class JSONLinesReader: TextReader {
     private var lines = 0
     private var block: UnsafeMutableRawBufferPointer
 
+    /// Creates a reader.
+    ///
     /// - Parameters:
     ///   - field: the key of the text.
     ///   - blockBytes: the number of bytes to read at a time.

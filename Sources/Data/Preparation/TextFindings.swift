@@ -38,7 +38,7 @@ struct TextFindings {
         separator?.restart()
     }
 
-    /// Looks at the next block of a text, whose documents begin texts too.
+    /// Looks at the next block of a text. Each document in the block begins a text, too.
     mutating func look(at block: TextBlock) {
         var start = 0
         for document in block.documents {
@@ -56,7 +56,7 @@ struct TextFindings {
         lineEndCount += lineEnd.count(in: bytes)
     }
 
-    /// The numbers that were counted so far, which a scan that continues this one needs.
+    /// The counts so far, from which a later scan continues.
     var counts: [Int] {
         get { [endOfTextCount, separatorCount, carriageReturnCount, lineEndCount] }
         set {

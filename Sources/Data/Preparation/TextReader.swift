@@ -19,7 +19,7 @@ protocol TextReader: AnyObject {
 
     /// Returns the next block, or nil at the end.
     ///
-    /// - Throws: `Failure` (input/output); (bad data) with the place of what cannot be read.
+    /// - Throws: `Failure` (input/output); (bad data) that names the place at fault.
     func next() throws(Failure) -> TextBlock?
 }
 

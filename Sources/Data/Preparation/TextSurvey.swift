@@ -29,13 +29,13 @@ struct TextSurvey {
         occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
     }
 
-    /// Reads every text once that was not read before.
+    /// Reads every text that has not been read yet.
     ///
     /// - Parameters:
     ///   - spoolFolder: the folder for the copies of inputs that cannot be read twice.
     ///   - didRead: called after each text, and before the work stops.
-    /// - Throws: `Failure` (missing input, input/output, or bad data with the place of what cannot be
-    ///   read; requeue if the work must stop).
+    /// - Throws: `Failure` (missing input, input/output); (bad data) that names the place at fault;
+    ///   (requeue) if the work must stop.
     mutating func readAll(
         spoolFolder: String, progress: (TokenizeProgress) -> Void,
         didRead: (TextSurvey) throws(Failure) -> Void
@@ -46,11 +46,14 @@ struct TextSurvey {
             let source = try TextSource(
                 input, split: index < options.inputs.count ? .train : .validation,
                 spoolPath: "\(spoolFolder)/input-\(index)")
+            let before = findings
             do throws(Failure) {
                 try read(source) {
                     progress(TokenizeProgress(phase: .reading, done: done + $0, total: total))
                 }
             } catch {
+                // A later call reads the source again from its start.
+                findings = before
                 if error.code == .requeue { try didRead(self) }
                 throw error
             }
@@ -93,7 +96,7 @@ struct TextSurvey {
     /// The number of bytes of the files of all texts.
     var fileBytes: Int { sources.reduce(0) { $0 + $1.fileBytes } }
 
-    /// The number of documents, at most.
+    /// The largest possible number of documents.
     var mostDocuments: Int { sources.reduce(0) { $0 + max(1, $1.documents) } }
 
     /// The number of Unicode scalars of all texts, or of bytes if they are encoded as bytes.

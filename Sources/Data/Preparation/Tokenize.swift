@@ -35,11 +35,14 @@ package func tokenize(
     } else {
         try requireFree(target)
     }
+    // Another process may be using the temporary folder of a resume until it is locked.
+    var isLocked = !options.resumes
     let (description, loss) = try AtomicFolder.create(
         at: target, marker: DatasetDescription.fileName, resumes: options.resumes,
-        keepsPartial: TokenizeState.exists(in: partial)
+        keepsPartial: !isLocked || TokenizeState.exists(in: partial)
     ) { (folder) throws(Failure) in
         let lock = try TokenizeState.lock(folder)
+        isLocked = true
         let written = try write(
             options, tokenizer, into: folder, progress: progress, found: found)
         TokenizeState.remove(from: folder)

@@ -35,7 +35,7 @@ package struct BytePairTraining: Sendable {
 package struct TokenizeOptions: Sendable {
     /// The paths of the texts, in order; "-" is standard input.
     package var inputs: [String]
-    /// The paths of the texts of the validation split; if there are none, the last part of `inputs` is for
+    /// The paths of the texts of the validation split; if it is empty, the last part of `inputs` is for
     /// validation.
     package var validationInputs: [String] = []
     /// The data folder to create.
@@ -49,8 +49,8 @@ package struct TokenizeOptions: Sendable {
     package var separatesDocuments = false
     /// The separator, each occurrence of which becomes an end-of-text token; byte pairs only.
     package var separator: String?
-    /// The key of the text in JSON lines, which every input then has; nil for "text" in inputs whose name
-    /// says that they have JSON lines.
+    /// The key of the text in JSON lines. If it is set, every input has JSON lines; nil stands for "text" in
+    /// inputs whose names end in `.jsonl` or `.ndjson`.
     package var field: String?
     /// Whether the line endings CR LF and CR become LF, as in Python's text mode.
     package var hasUniversalNewlines = false
@@ -58,11 +58,11 @@ package struct TokenizeOptions: Sendable {
     package var threads = 1
     /// Whether to continue an interrupted tokenization.
     package var resumes = false
-    /// Returns whether the work must stop. It is asked after each block of text.
+    /// A function that returns whether the work must stop; it is called after each block of text.
     package var stopRequested: @Sendable () -> Bool = { false }
     /// The number of bytes to read at a time.
     package var chunkBytes = 1 << 20
-    /// The number of seconds after which the state of the work is saved again.
+    /// The number of seconds between two saves of the state.
     package var secondsBetweenSaves = 10.0
 
     package init(inputs: [String], output: String, tokenizer: TokenizerChoice) {

@@ -43,7 +43,7 @@ struct TokenizeState {
         for source in survey.sources { try source.requireUnchanged() }
     }
 
-    /// Saves the results of the survey so far, if the last save is long ago or the work must stop.
+    /// Saves the results of the survey so far, if a save is due or the work must stop.
     mutating func save(_ survey: TextSurvey) throws(Failure) {
         let isDue = ContinuousClock.now - lastSave >= .seconds(options.secondsBetweenSaves)
         guard isDue || options.stopRequested() else { return }
@@ -82,14 +82,14 @@ struct TokenizeState {
             remedy: "leave out --resume")
     }
 
-    /// Locks a temporary folder, and removes what cannot be continued.
+    /// Locks a temporary folder, and removes its files if it has no state.
     ///
     /// - Throws: `Failure` (input/output) if another process uses the folder.
     static func lock(_ partial: String) throws(Failure) -> FileLock {
         guard let lock = try FileLock(ifFree: "\(partial)/\(lockName)") else {
             throw .file(
                 .inputOutput, partial, "is in use by another process",
-                remedy: "wait until that has ended")
+                remedy: "wait until that process ends")
         }
         if !exists(in: partial) {
             for name in try FileSystem.names(in: partial) where name != lockName {

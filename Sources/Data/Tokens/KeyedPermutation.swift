@@ -12,6 +12,7 @@ struct KeyedPermutation: Sendable {
     /// The number of bits in each half of the numbers that the network permutes.
     private let halfBits: UInt32
 
+    /// Creates the permutations of `0..<count`, which has at least one element.
     init(count: Int, random: CounterRandom) {
         precondition(count >= 1, "nothing to permute")
         self.count = count

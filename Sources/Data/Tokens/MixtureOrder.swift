@@ -4,18 +4,17 @@ import Support
 /// The order of samples from several data sets, which are mixed by weight.
 ///
 /// A period of 2^16 samples takes a fixed number from each data set, in the order of a keyed permutation. Each
-/// data set has a `SampleOrder` of its own. So the order is a pure function from the number of a sample: it does
-/// not depend on the layout, and its memory is constant. With one data set and no weights, it is the data set's
-/// order.
+/// data set has a `SampleOrder` of its own. The order is a pure function of a sample's number: it does not depend
+/// on the layout, and its memory is constant. With one data set and no weights, it is the data set's order.
 package struct MixtureOrder: Sendable {
     /// A data set of the mixture.
     package struct Part: Sendable {
         let order: SampleOrder
         /// The position of the data set's first token among the tokens of all.
         let start: Int
-        /// The numbers of its samples within a period.
+        /// The numbers of the data set's samples within a period.
         let slots: Range<Int>
-        /// The number of its tokens.
+        /// The number of tokens in the data set.
         package let tokenCount: Int
     }
 
@@ -108,7 +107,7 @@ package struct MixtureOrder: Sendable {
         return counts
     }
 
-    /// The number of samples in a row, about, that do not repeat a token.
+    /// The approximate number of consecutive samples that do not repeat a token.
     package var samplesWithoutRepeat: Int {
         guard permutation != nil else { return parts[0].order.windowsPerEpoch }
         let counts = parts.map { part in

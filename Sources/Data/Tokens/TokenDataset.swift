@@ -20,7 +20,7 @@ package struct TokenDataset: Sendable {
     private let starts: [Int]
     /// The bound of the tokens, which models use as indices.
     private var vocabularySize = Int.max
-    /// The token that begins documents, at which attention and positions start again; nil if they do not.
+    /// The token that begins documents, at which attention and positions start again; nil if they never do.
     package private(set) var documentToken: Int32?
 
     /// The remedy for missing files.
@@ -56,7 +56,7 @@ package struct TokenDataset: Sendable {
         return bounded
     }
 
-    /// Returns the same tokens, of which one begins documents that do not see each other.
+    /// Returns the same tokens, divided into documents that do not see each other; nil for no division.
     package func divided(at documentToken: Int32?) -> TokenDataset {
         var divided = self
         divided.documentToken = documentToken
@@ -137,7 +137,7 @@ package struct TokenDataset: Sendable {
             remedy: "\(tokenizeAgain) and restart")
     }
 
-    /// The most tokens that `validate` reads.
+    /// The largest number of tokens of which `validate` checks every one.
     private static let mostScanned = 1 << 28
 
     /// Whether `validate` checks every token.

@@ -13,7 +13,8 @@ package struct BatchStage: Sendable {
     /// The rate and the optimizer after scaling to the stage's batch.
     package let rate: BatchScaling
 
-    /// Returns the number of sequences in all steps of the run up to one of this stage.
+    /// Returns the number of sequences in the first `step` steps of the run, which reach this stage and none
+    /// after it.
     func samples(after step: Int) -> Int {
         firstSample + (step - firstStep) * lanes.globalBatch
     }
@@ -110,7 +111,7 @@ extension BatchStage {
     /// Returns the number of steps before a change after this stage.
     private func step(of change: BatchChangeConfiguration, contextLength: Int) -> Int {
         if let steps = change.afterSteps { return steps }
-        // A sequence that is begun counts as a whole one, and so does a step.
+        // Sequences and steps are rounded up.
         let samples = ((change.afterTokens ?? 0) + contextLength - 1) / contextLength
         let rest = samples - firstSample
         return firstStep

@@ -73,7 +73,7 @@ extension Recipe {
         ),
         .init(
             "training.micro_batch", \.training.microBatch,
-            "Sequences through the model at once; divides a lane's; 0: a whole lane, or what memory allows."
+            "Sequences through the model at once; divides a lane's; 0: a whole lane, or fewer if memory is short."
         ),
         .init(
             "training.precision", \.training.precision,
@@ -351,12 +351,14 @@ extension DataConfiguration {
     }
 }
 
-/// One of a list of tables.
+/// A table in the list that is a key's value.
 private struct RecipeTable {
     private let entries: [String: RecipeValue]
     private let key: String
 
-    /// - Throws: `Failure` (configuration) that names an entry that is not among `keys`.
+    /// Creates a table whose entries are among `keys`.
+    ///
+    /// - Throws: `Failure` (configuration) that names an entry that is not.
     init(_ entries: [String: RecipeValue], key: String, keys: [String]) throws(Failure) {
         for name in entries.keys.sorted() where !keys.contains(name) {
             throw .about(

@@ -24,11 +24,11 @@ package enum AtomicFolder {
     /// - Parameters:
     ///   - path: a path that does not exist, or an empty folder; missing parent folders are created.
     ///   - marker: the file or folder whose presence marks the folder as complete.
-    ///   - resumes: whether the temporary folder of an earlier call exists and is filled further.
+    ///   - resumes: whether to continue in the temporary folder that an earlier call left.
     ///   - keepsPartial: whether the temporary folder stays after an error; read after the error.
     ///   - fill: a closure that gets the temporary folder's path. It must flush every file that it
     ///     writes to disk, as `OutputFile.finish()` does.
-    /// - Throws: `.inputOutput`, or the error of `fill`; otherwise nothing is left behind.
+    /// - Throws: `.inputOutput`, or the error of `fill`; nothing is left behind unless `keepsPartial`.
     package static func create<Value>(
         at path: String, marker: String? = nil, resumes: Bool = false,
         keepsPartial: @autoclosure () -> Bool = false,

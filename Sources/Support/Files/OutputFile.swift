@@ -54,7 +54,7 @@ package struct OutputFile: ~Copyable {
         try descriptor.overwrite(at: 0, bytes)
     }
 
-    /// Brings what was written to the disk.
+    /// Brings the bytes written so far to the disk.
     package mutating func synchronize() throws(Failure) {
         try flush()
         try descriptor.synchronize()

@@ -6,6 +6,7 @@ import Support
 package struct ChoiceEvaluation: Sendable, Equatable {
     /// The answers to a question, by the index of the ending.
     package struct Answer: Sendable, Equatable {
+        /// The right ending.
         package let label: Int
         /// The summed log-likelihood of each ending in nats.
         package let logLikelihoods: [Double]
@@ -48,12 +49,12 @@ package struct ChoiceEvaluation: Sendable, Equatable {
 
     /// The fraction of questions for which the likeliest ending is the right one.
     package var accuracy: Double { fraction { $0.choice == $0.label } }
-    /// The same by log-likelihood per byte; nil if a length is unknown.
+    /// The fraction for which the likeliest ending per byte is the right one; nil if a length is unknown.
     package var accuracyPerByte: Double? {
         answers.contains { $0.choicePerByte == nil }
             ? nil : fraction { $0.choicePerByte == $0.label }
     }
-    /// The same by log-likelihood per token.
+    /// The fraction for which the likeliest ending per token is the right one.
     package var accuracyPerToken: Double { fraction { $0.choicePerToken == $0.label } }
 
     private func fraction(_ isRight: (Answer) -> Bool) -> Double {

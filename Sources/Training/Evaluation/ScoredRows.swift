@@ -4,7 +4,7 @@ import MPI
 import Model
 import Support
 
-/// Rows of tokens, each with a number of last targets whose losses are summed.
+/// Rows of tokens, and the last targets of each row, whose losses are summed.
 struct ScoredRows {
     /// A row: its first token, the number of its inputs, and the number of leading targets that are
     /// not counted. Its last target follows its last input.
@@ -18,7 +18,7 @@ struct ScoredRows {
     private(set) var tokens: [Int32]
     private(set) var rows: [Row]
 
-    /// The most tokens in a micro-batch of several rows.
+    /// The largest number of tokens in a micro-batch of several rows.
     private static let tokensPerBatch = 2048
 
     /// Creates rows over `tokens`.
@@ -39,7 +39,7 @@ struct ScoredRows {
     /// Creates a row for each ending of each question, in order, with its context before it. The
     /// oldest tokens of a context that is too long are left out.
     ///
-    /// - Parameter contextLength: the most inputs of a row.
+    /// - Parameter contextLength: the largest number of inputs in a row.
     /// - Throws: `Failure` (bad data) if an ending alone is too long.
     init(_ questions: [Question], path: String, contextLength: Int) throws(Failure) {
         self.init()

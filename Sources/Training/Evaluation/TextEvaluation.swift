@@ -6,9 +6,9 @@ import Support
 
 /// The windows through which a text is read.
 package struct WindowRequest: Sendable {
-    /// The most inputs of a window; nil for the model's context.
+    /// The largest number of inputs in a window; nil for the model's context.
     package let window: Int?
-    /// The tokens from the start of a window to that of the next; nil for the window's length.
+    /// The number of tokens from the start of a window to the start of the next; nil for the window's length.
     package let stride: Int?
 
     package init(window: Int?, stride: Int?) {
@@ -47,8 +47,9 @@ package struct TextEvaluation: Sendable, Equatable {
     package let bytes: Int
     /// The characters that begin in the predicted tokens.
     package let characters: Int
-    /// The most inputs of a window.
+    /// The largest number of inputs in a window.
     package let window: Int
+    /// The number of tokens from the start of a window to the start of the next.
     package let stride: Int
 
     /// The exponential of the loss, which may be infinite.

@@ -5,7 +5,7 @@ import Telemetry
 /// The rule by which a run stops early: after a number of evaluations in a row that did not lower
 /// the validation loss.
 struct Patience {
-    /// The number of such evaluations; nil if the run never stops early.
+    /// The number of evaluations without a lower loss after which the run stops; nil if it never stops early.
     let limit: Int?
     /// The evaluation with the lowest loss; nil before the first with a finite loss.
     private(set) var best: BestEvaluation?
@@ -47,8 +47,9 @@ struct Patience {
 package struct EarlyStop: Sendable {
     /// The evaluation of the last step that was taken.
     package let evaluation: Evaluation
-    /// The last step that was taken, and the number of steps of the recipe.
+    /// The last step that was taken.
     package let step: Int
+    /// The number of steps in the recipe.
     package let steps: Int
     /// The number of evaluations in a row that did not lower the loss.
     package let evaluations: Int

@@ -227,7 +227,7 @@ package final class StepRunner {
             try clock.measure(.update) { () throws(Failure) in
                 let clipping = clippingCoefficient(
                     norm: gradientNorm, clipNorm: plan.recipe.optimizer.clipNorm)
-                // The same value as before, unless the batch has changed.
+                // The value changes only with the batch.
                 state.optimizer.weightDecay = stage.rate.optimizer.weightDecay
                 try update(gradients, scale: clipping, learningRate: learningRate)
             }

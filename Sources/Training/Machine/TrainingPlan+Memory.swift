@@ -59,8 +59,8 @@ extension TrainingPlan {
         }
     }
 
-    /// Returns the plan with the largest micro-batch below that of this plan which fits; nil if none
-    /// does.
+    /// Returns the plan with the largest micro-batch that fits and is smaller than this plan's; nil if none
+    /// fits.
     package func withLargestMicroBatch(
         ranks: Int, fits: (TrainingPlan) throws(Failure) -> Bool
     ) throws(Failure) -> TrainingPlan? {

@@ -18,7 +18,8 @@ package struct TrainingData: Sendable {
     package static let notGiven = Failure.missing(
         "--data", remedy: "give it the folder that `lockstep tokenize` wrote")
 
-    /// Opens a data folder and those of the recipe's mixture for a model, and sets the size of the model's vocabulary if it is unset.
+    /// Opens a data folder and those of the recipe's mixture for a model, and sets the size of the model's
+    /// vocabulary if it is unset.
     ///
     /// - Parameters:
     ///   - isRemembered: whether the path was read from a run or a sweep instead of the command

@@ -74,7 +74,7 @@ extension TrainingPlan {
     func mixtureText(_ order: MixtureOrder) -> String {
         guard !recipe.data.mixture.isEmpty else { return "" }
         let samples = order.sampleCounts(
-            ofFirst: recipe.training.steps * lanes.globalBatch)
+            ofFirst: self.samples(after: recipe.training.steps))
         return zip(recipe.data.mixture, zip(order.parts, samples)).map { folder, part in
             let tokens = part.1 * recipe.model.contextLength
             return "\(folder.path): \(Format.count(tokens)) tokens, "
