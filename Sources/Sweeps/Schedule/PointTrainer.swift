@@ -42,9 +42,20 @@ struct PointTrainer {
     /// of the group must call this.
     func train(_ point: SweepPoint) throws(Failure) -> Outcome {
         let start = MonotonicClock.nanoseconds
-        let recipe = try group.agree { () throws(Failure) in try specification.recipe(for: point) }
-        let input = try job.prepare(recipe, dataPath: dataPath)
         let run = folder.run(of: point)
+        let begun = try group.fromFirstRank { () throws(Failure) in
+            run.holdsRun ? try run.read(run.recipe) : ""
+        }
+        let recipe = try group.agree { () throws(Failure) in
+            var recipe = try specification.recipe(for: point)
+            // A micro-batch that was chosen by another machine's memory stays, with its bits.
+            if recipe.training.microBatch == 0, !begun.isEmpty {
+                let begun = try Recipe(toml: begun, name: run.recipe)
+                recipe.training.microBatch = begun.training.microBatch
+            }
+            return recipe
+        }
+        let input = try job.prepare(recipe, dataPath: dataPath)
         let isResumed = try group.onFirstRank { () throws(Failure) in try prepare(run, input) }
         // The grid of a sweep contains bad rates on purpose, so they deserve no warning.
         let trainer = try Trainer(

@@ -73,6 +73,8 @@ package struct RunInspection {
     package func evaluate(dataPath: String?, in job: Job) throws(Failure) -> Evaluation {
         let communicator = job.communicator
         var recipe = recipe
+        // The mixed folders, which may have moved, hold training tokens only.
+        recipe.data.mixture = []
         let data = try run.openData(
             at: dataPath, fingerprint: dataFingerprint, recipe: &recipe, communicator: communicator)
         try communicator.sameOnAllRanks("validation data", data.validationFingerprint)
