@@ -75,7 +75,7 @@ import Testing
             printf '%s\\n' "${COMPREPLY[@]}"
             """
         #expect(try home.completions("bash", script, of: "lockstep tr") == ["train"])
-        #expect(try home.completions("bash", script, of: "lockstep train --re") == ["--resume"])
+        #expect(try home.completions("bash", script, of: "lockstep train --tra") == ["--trace"])
         #expect(
             try Set(home.completions("bash", script, of: "lockstep train r"))
                 == ["recipe.toml", "runs"])

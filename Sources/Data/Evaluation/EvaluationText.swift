@@ -54,7 +54,7 @@ package struct EvaluationText: Sendable {
                 .badData, name,
                 isEmpty
                     ? "is empty"
-                    : "has only one token, but one is needed to predict the other",
+                    : "has only one token, which nothing predicts",
                 remedy: "give a text of at least two tokens")
         }
         self.tokens = tokens

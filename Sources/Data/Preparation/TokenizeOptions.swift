@@ -130,7 +130,7 @@ extension TokenizeOptions {
     var stopped: Failure {
         .about(
             .requeue, output, "is not complete, because a signal stopped the tokenization",
-            remedy: "run the command again")
+            remedy: "run the command again, with --resume if its work was saved")
     }
 
     /// Returns the size of all inputs' files in bytes, or nil if the size of one is unknown.
