@@ -35,8 +35,9 @@ struct SweepCommand: ParsableCommand {
             three rates near the best one. The sweep ends when every rule holds up to the
             largest batch or fails at some batch, or when the budget is spent. A duration
             counts from the start of the command; runs and tokens are those of the whole
-            sweep. The rounds depend only on the results, not on the ranks. A grid can be
-            resumed with --budget, and so can a planned sweep.
+            sweep. The rounds depend only on the results, not on the ranks. A resumed
+            sweep keeps its budget unless --budget gives another. A grid that is resumed
+            with --budget becomes a planned sweep.
 
             With --init-from, every run starts from the parameters of the same model, and
             unset keys of the recipe's [model] are that model's. A resumed sweep keeps it.

@@ -255,6 +255,20 @@ extension CommandLineTests {
             let page = String(decoding: try bench.bytes(of: "sweep/report.html"), as: UTF8.self)
             #expect(page.contains("9 planned runs of") && !page.contains("Missing runs"))
 
+            let resume = ["sweep", "--resume", "--out", bench.path("sweep")]
+            expectRefusal(
+                try bench.lockstep(resume + ["--budget", "9 runs"]), 64,
+                ["must be more than the 9 runs that the sweep already has"])
+            #expect(try bench.bytes(of: "sweep/budget.txt") == Data("9 runs\n".utf8))
+            let larger = try bench.lockstep(resume + ["--budget", "10 runs"])
+            try #require(larger.status == 0, "\(larger.errors)")
+            #expect(try lines("sweep/ledger.jsonl") == 10)
+            #expect(try bench.bytes(of: "sweep/budget.txt") == Data("10 runs\n".utf8))
+            try bench.write("ten runs\n", to: "sweep/budget.txt")
+            expectRefusal(
+                try bench.lockstep(resume), 65,
+                ["budget.txt: does not hold a budget; give --budget."])
+
             let other = try self.bench()
             try #require(try sweep(other, Self.specification).status == 0)
             let ledger = try other.bytes(of: "sweep/ledger.jsonl")

@@ -127,6 +127,47 @@ extension MultiRankTests {
             #expect(try results(rest.folder).ledger == expected.ledger)
         }
 
+        @Test("a killed sweep keeps its budget when it is resumed")
+        func keptBudget() throws {
+            let bench = try Workbench(text: Workbench.learnableText)
+            _ = try bench.recipe("recipe", Self.recipe)
+            let specification = try bench.recipe("sweep", Self.planned)
+            let whole = URL(filePath: bench.path("whole"))
+            let budget = ["--budget", "14 runs"]
+            let undisturbed = try Launch.run(
+                "\(Launch.root)/launch/mpirun",
+                arguments(bench, specification, ranks: 1, groups: 1, out: whole) + budget)
+            try #require(undisturbed.status == 0, "\(undisturbed.errors)")
+            let expected = try results(whole)
+            try #require(expected.ledger.count == 14)
+
+            let folder = URL(filePath: bench.path("killed"))
+            let job = try BackgroundCommand(
+                "\(Launch.root)/launch/mpirun",
+                arguments(bench, specification, ranks: 2, groups: 2, out: folder) + budget)
+            let ledger = folder.appending(path: "ledger.jsonl").path
+            try job.wait(
+                until: { FileManager.default.fileExists(atPath: ledger) }, "a run that has ended")
+            let processes = try Launch.ranks(of: folder.path)
+            try #require(processes.count == 2, "the sweep used 2 ranks")
+            kill(try #require(processes.values.randomElement()), SIGKILL)
+            #expect(job.waitUntilExit() == 128 + SIGKILL)
+            try #require(results(folder).ledger.count < 14, "it was killed before its end")
+
+            let resume = [
+                "--ranks", "3", "--oversubscribe", "--", Workbench.lockstep, "sweep", "--resume",
+                "--out", folder.path,
+            ]
+            // The second resume finds that the budget is spent.
+            for _ in 1...2 {
+                let resumed = try Launch.run("\(Launch.root)/launch/mpirun", resume)
+                try #require(resumed.status == 0, "\(resumed.errors)")
+                #expect(resumed.errors.contains("within a budget of 14 runs, on 3 ranks"))
+                #expect(resumed.errors.contains("the budget of 14 runs is spent"))
+                #expect(try results(folder).ledger == expected.ledger)
+            }
+        }
+
         private func killAndResume(
             _ bench: Workbench, _ specification: String,
             expected: (ledger: [String], table: Data)

@@ -13,6 +13,7 @@ import Testing
         ])
     func budgets(text: String, budget: SweepBudget) throws {
         #expect(try SweepBudget(text) == budget)
+        #expect(try SweepBudget(budget.text) == budget)
     }
 
     @Test(

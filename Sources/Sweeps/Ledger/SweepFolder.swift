@@ -25,6 +25,8 @@ package struct SweepFolder: Sendable {
     package var timings: String { "\(path)/timings.jsonl" }
     /// The path of the file with a line for each round of a planned sweep.
     package var plan: String { "\(path)/plan.jsonl" }
+    /// The path of the file with the budget of a planned sweep.
+    package var budget: String { "\(path)/budget.txt" }
     /// The folder of the files that claim points for groups.
     package var claims: String { "\(path)/claims" }
     package var points: String { "\(path)/points" }
@@ -40,14 +42,15 @@ package struct SweepFolder: Sendable {
     package var holdsSweep: Bool { FileSystem.exists(specification) }
 
     /// Whether the folder holds a planned sweep.
-    package var isPlanned: Bool { FileSystem.exists(plan) }
+    package var isPlanned: Bool { FileSystem.exists(plan) || FileSystem.exists(budget) }
 
     /// Creates the folder of a new sweep, completely or not at all.
     ///
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if the folder cannot be written.
     package func create(
         specification text: String, recipe recipeText: String, dataPath: String,
-        fingerprint: String, trainingTokens: Int, initialModel: InitialModelRecord? = nil
+        fingerprint: String, trainingTokens: Int, initialModel: InitialModelRecord? = nil,
+        budget: SweepBudget? = nil
     ) throws(Failure) {
         guard !holdsSweep else {
             throw .file(
@@ -65,8 +68,29 @@ package struct SweepFolder: Sendable {
             ]
             if let initialModel { origin["initial_model"] = .object(initialModel.json) }
             try AtomicFile.write(origin.text + "\n", to: inside.origin)
+            if let budget { try inside.write(budget) }
             try AtomicFile.write(text, to: inside.specification)
         }
+    }
+
+    /// Writes the budget of a planned sweep, in place of an earlier one.
+    ///
+    /// - Throws: `Failure` (I/O) if the file cannot be written.
+    func write(_ budget: SweepBudget) throws(Failure) {
+        try AtomicFile.write(budget.text + "\n", to: self.budget)
+    }
+
+    /// Returns the budget of a planned sweep; nil for a grid, or if an earlier version planned it.
+    ///
+    /// - Throws: `Failure` (bad data) if the file does not hold a budget; (I/O) if it cannot be
+    ///   read.
+    func readBudget() throws(Failure) -> SweepBudget? {
+        guard FileSystem.exists(budget) else { return nil }
+        let text = try readText(budget)
+        if let budget = try? SweepBudget(text.hasSuffix("\n") ? String(text.dropLast()) : text) {
+            return budget
+        }
+        throw .file(.badData, budget, "does not hold a budget", remedy: "give --budget")
     }
 
     /// Creates the folders that the groups write to, unless they exist.

@@ -52,6 +52,15 @@ package enum SweepBudget: Sendable, Equatable {
         self = budget
     }
 
+    /// The budget as `init(_:)` reads it, without rounding.
+    package var text: String {
+        switch self {
+        case .seconds(let seconds): "\(seconds)s"
+        case .runs(let count): "\(count) runs"
+        case .tokens(let count): "\(count) tokens"
+        }
+    }
+
     /// The budget in words.
     var phrase: String {
         switch self {

@@ -24,8 +24,8 @@ package struct SweepSession {
     /// The number of groups of ranks, each of which trains one point at a time; nil for one per
     /// rank.
     private let groups: Int?
-    /// The budget of a planned sweep; nil for a grid, or to resume a planned sweep without limit.
-    private let budget: SweepBudget?
+    /// The budget of a planned sweep; nil for a grid, or to resume a planned sweep with its own.
+    private let givenBudget: SweepBudget?
     /// The trained model from which every run starts; nil for new parameters, or to resume with the
     /// sweep's own.
     let initialRequest: InitialModelRequest?
@@ -42,7 +42,7 @@ package struct SweepSession {
         self.dataPath = dataPath
         self.resumes = resumes
         self.groups = groups
-        self.budget = budget
+        givenBudget = budget
         initialRequest = initialModel
         self.job = job
         folder = SweepFolder(sweepPath)
@@ -69,6 +69,9 @@ package struct SweepSession {
             String(UInt64.random(in: 0 ... .max), radix: 36)
         }
         let plan = try world.agree { () throws(Failure) in try makePlan(input.specification) }
+        let budget = try world.agree { () throws(Failure) in
+            try givenBudget ?? folder.readBudget()
+        }
         let ledger = SweepLedger(
             folder, schedule: schedule, session: session, plan: plan, budget: budget,
             groups: groups, initialModel: initial.record?.digest)
@@ -77,7 +80,8 @@ package struct SweepSession {
             guard let plan else {
                 return try announce(input, groups: groups, schedule, results: results)
             }
-            try announcePlan(input, groups: groups, ended: results.count)
+            try announcePlan(input, budget, groups: groups, ended: results.count)
+            if let givenBudget { try folder.write(givenBudget) }
             let isChanged = resumes && specificationPath != nil
             let gridRuns = isChanged ? schedule.openPoints(results).count : 0
             if let clause = try plan.untrained(results, gridRuns: gridRuns) { job.announce(clause) }
@@ -157,8 +161,8 @@ package struct SweepSession {
         let data = try TrainingData(
             path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
-        if budget != nil { _ = try SweepPlan(folder, specification) }
-        if case .tokens(let count)? = budget, let run = specification.tokens.max(), count < run {
+        if givenBudget != nil { _ = try SweepPlan(folder, specification) }
+        if case .tokens(let count)? = givenBudget, let run = specification.tokens.max(), count < run {
             throw .option(
                 "--budget", "\(Format.counted(count, "token"))",
                 "is less than the \(Format.counted(run, "token")) of one run",
@@ -224,7 +228,8 @@ package struct SweepSession {
             return try folder.create(
                 specification: input.text, recipe: input.specification.recipeText,
                 dataPath: FileSystem.absolute(input.data.path), fingerprint: input.data.fingerprint,
-                trainingTokens: input.data.training.tokenCount, initialModel: initialModel)
+                trainingTokens: input.data.training.tokenCount, initialModel: initialModel,
+                budget: givenBudget)
         }
         let origin = try folder.readOrigin()
         guard origin.fingerprint == input.data.fingerprint else {
@@ -273,13 +278,13 @@ package struct SweepSession {
 
     /// Returns the plan of a planned sweep, or nil for a grid.
     private func makePlan(_ specification: SweepSpecification) throws(Failure) -> SweepPlan? {
-        budget != nil || resumes && folder.isPlanned ? try SweepPlan(folder, specification) : nil
+        folder.isPlanned || givenBudget != nil ? try SweepPlan(folder, specification) : nil
     }
 
     private func announcePlan(
-        _ input: Input, groups: Int, ended: Int
+        _ input: Input, _ budget: SweepBudget?, groups: Int, ended: Int
     ) throws(Failure) {
-        if case .runs(let count)? = budget, count <= ended {
+        if case .runs(let count)? = givenBudget, count <= ended {
             throw .option(
                 "--budget", "\(Format.counted(count, "run"))",
                 "must be more than the \(Format.counted(ended, "run")) that the sweep already has",
