@@ -70,7 +70,7 @@ package struct SweepSession {
         }
         let plan = try world.agree { () throws(Failure) in try makePlan(input.specification) }
         let budget = try world.agree { () throws(Failure) in
-            try givenBudget ?? folder.readBudget()
+            givenBudget == nil ? try folder.readBudget() : givenBudget
         }
         let ledger = SweepLedger(
             folder, schedule: schedule, session: session, plan: plan, budget: budget,
@@ -162,7 +162,8 @@ package struct SweepSession {
             path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
         if givenBudget != nil { _ = try SweepPlan(folder, specification) }
-        if case .tokens(let count)? = givenBudget, let run = specification.tokens.max(), count < run {
+        if case .tokens(let count)? = givenBudget, let run = specification.tokens.max(), count < run
+        {
             throw .option(
                 "--budget", "\(Format.counted(count, "token"))",
                 "is less than the \(Format.counted(run, "token")) of one run",
