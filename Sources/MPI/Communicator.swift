@@ -8,6 +8,9 @@ import Support
 /// Calls are blocking unless they return a `Request`. All calls that do not name another rank are
 /// collective, except for `abort` and `exit`, so every rank must make them in the same order.
 public struct Communicator: @unchecked Sendable {
+    /// The time that the launcher gets to forward the last output before a job is aborted.
+    private static let forwardingMicroseconds: UInt32 = 300_000
+
     let handle: MPI_Comm
     /// This process's rank, in `0..<size`.
     public let rank: Int
@@ -80,8 +83,10 @@ public struct Communicator: @unchecked Sendable {
         return string(from: name, length: Int32(name.count))
     }
 
-    /// Ends all ranks of the job immediately, with this exit code, by `MPI_Abort`.
+    /// Ends all ranks of the job, with this exit code, by `MPI_Abort`.
     public func abort(_ code: Failure.Code) -> Never {
+        // Open MPI 5 drops output that its launcher has not read when the job is aborted.
+        usleep(Self.forwardingMicroseconds)
         _ = MPI_Abort(handle, code.rawValue)
         // MPI_Abort may return while the launcher is still killing the job.
         Glibc.exit(code.rawValue)

@@ -120,6 +120,15 @@ import Verdicts
                     "Next runs: none, because even 55 more seeds would decide a rule with a mean "
                         + "probability of only 0."),
             "\(none.sentence)")
+        // A sweep's planner may still have runs.
+        let round = NextRuns(
+            [PlannedRun(batch: 8, learningRate: 1e-3, seed: 41)], durations: RunDurations([]),
+            instruction: "then resume"
+        ).withProbabilities(of: none)
+        #expect(
+            round.sentence.contains("; even 55 more seeds would decide a rule with a mean ")
+                && round.sentence.hasSuffix(", so a larger tolerance may help more; then resume."),
+            "\(round.sentence)")
     }
 
     @Test("the advice says why undecided batches of settled rules have no next runs")

@@ -277,6 +277,38 @@ import Verdicts
             "\(none)")
     }
 
+    @Test("a rule with a fitted constant is the best guess if no rule from the base batch is good")
+    func fittedGuess() throws {
+        // The best rate grows and falls again, so a rate between is good everywhere.
+        let rates = [8: 1e-3, 16: 1.8e-3, 32: 2.4e-3, 64: 1.8e-3, 128: 1e-3]
+        let sweep = PlantedSweep(
+            batches: rates.keys.sorted(), curvature: 0.03, bestRate: { rates[$0] ?? 1e-3 },
+            rateNoise: 0.03)
+        let analysis = try sweep.analysis()
+        #expect(analysis.verdicts.allSatisfy { $0.failsFrom != nil })
+        #expect(
+            analysis.bestGuess.hasPrefix(
+                "Best guess: no rule that scales the base batch's best rate is good at every batch, "
+                    + "but a single rate that is fitted to all batches may be, with estimated "
+                    + "regrets of at most 0.00"), "\(analysis.bestGuess)")
+    }
+
+    @Test("a rule with a fitted constant is tested at the smallest batch, too")
+    func fittedSmallest() throws {
+        // The linear rule's constant suits batch 8, but not the batches beyond 16.
+        let sweep = PlantedSweep(
+            batches: [8, 16, 32, 64], curvature: 0.3,
+            bestRate: { 1e-3 * Double(min($0, 16)) / 8 }, rateNoise: 0.03)
+        let fitted = try sweep.analysis().fittedVerdicts
+        let holding = fitted.filter { $0.holdsUpTo == 8 }
+        #expect(
+            holding.allSatisfy { $0.sentence.contains("holds at B = 8") }
+                && fitted.filter { $0.holdsUpTo == nil }
+                    .allSatisfy { !$0.sentence.contains("holds at B = 8") }
+        )
+        try #require(!holding.isEmpty, "\(fitted.map(\.sentence))")
+    }
+
     @Test("the best guess has the known costs and names the batches with unknown ones")
     func partialGuess() throws {
         // The best rate at 256 is above the grid.

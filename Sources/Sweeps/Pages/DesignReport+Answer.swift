@@ -9,7 +9,8 @@ extension DesignReport {
     func answer(among count: Int) -> Verdict {
         let answer = PlainAnswer(
             rules: analysis.verdicts.map(plain), batches: analysis.optima.map(\.batch),
-            baseBatch: baseBatch, growth: analysis.exponent.doublingFactor)
+            baseBatch: baseBatch, growth: analysis.exponent.doublingFactor,
+            fitted: analysis.fittedGuess.map { ($0.rule.fittedSubject, $0.cost) })
         let mark =
             switch analysis.design {
             case .equalTokens(let tokens): Format.counted(tokens, "token")

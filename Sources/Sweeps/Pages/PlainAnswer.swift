@@ -61,7 +61,12 @@ package struct PlainAnswer: Sendable, Equatable {
     ///   - batches: the batches of the sweep, in ascending order.
     ///   - growth: the factor by which the best rate grows if the batch doubles, as text; nil if it
     ///     is unknown.
-    package init(rules: [Rule], batches: [Int], baseBatch: Int, growth: String?) {
+    ///   - fitted: the rule with a fitted constant that may be good if no rule is, with its greatest
+    ///     estimated cost in nats; nil if there is none.
+    package init(
+        rules: [Rule], batches: [Int], baseBatch: Int, growth: String?,
+        fitted: (subject: String, cost: Double)? = nil
+    ) {
         let judged = rules.filter { !$0.verdicts.isEmpty }
         let trend =
             growth.map { "Each time the batch doubles, the best rate grows by a factor of \($0)." }
@@ -77,7 +82,7 @@ package struct PlainAnswer: Sendable, Equatable {
         finding = Self.finding(judged, baseBatch)
         let open =
             Self.undecided(judged, holds: holds) ?? (holds ? trend : nil)
-            ?? Self.closest(judged, holds: holds)
+            ?? Self.closest(judged, holds: holds, fitted)
         outlook = ([open] + judged.compactMap(\.sentenceBelowBase)).joined(separator: " ")
     }
 
@@ -151,12 +156,19 @@ package struct PlainAnswer: Sendable, Equatable {
 
     /// Returns a sentence about the rule with the least cost, for rules of which one holds or all
     /// fail.
-    private static func closest(_ rules: [Rule], holds: Bool) -> String {
+    private static func closest(
+        _ rules: [Rule], holds: Bool, _ fitted: (subject: String, cost: Double)?
+    ) -> String {
+        let kind = rules.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
+        if !holds, let fitted {
+            return Format.sentence(
+                "no \(kind) is good at every batch, but \(fitted.subject) may be: "
+                    + reason(cost: fitted.cost))
+        }
         guard let best = best(rules) else {
             return "The runs do not show which rule comes closest."
         }
         if holds { return Format.sentence("\(best.rule.subject) costs least: \(best.reason)") }
-        let kind = rules.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
         return Format.sentence(
             "no \(kind) is good at every batch; \(best.rule.subject) comes closest: \(best.reason)")
     }
@@ -169,15 +181,16 @@ package struct PlainAnswer: Sendable, Equatable {
         }
         let whole = known.filter { !$0.rule.isPartial }
         return (whole.isEmpty ? known : whole).min { $0.cost < $1.cost }.map { best in
-            let cost =
-                best.cost < 1e-4 ? "0.0001" : Format.significant(best.cost, digits: 2)
-            return (
+            (
                 best.rule,
-                best.rule.isPartial
-                    ? "its known costs are the lowest"
-                    : "its loss is estimated at no more than \(cost) above the best one"
+                best.rule.isPartial ? "its known costs are the lowest" : reason(cost: best.cost)
             )
         }
+    }
+
+    private static func reason(cost: Double) -> String {
+        let cost = cost < 1e-4 ? "0.0001" : Format.significant(cost, digits: 2)
+        return "its loss is estimated at no more than \(cost) above the best one"
     }
 }
 

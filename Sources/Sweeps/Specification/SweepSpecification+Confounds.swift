@@ -143,7 +143,8 @@ private struct Confounds {
     private func unequalWarmup(_ design: Design) -> SweepWarning? {
         let share = { (run: GridRun) in run.warmupShare(at: design) }
         guard let least = runs.min(by: { share($0) < share($1) }),
-            let most = runs.max(by: { share($0) < share($1) }), share(most) > Self.negligibleShare
+            let most = runs.max(by: { share($0) < share($1) }), share(most) > Self.negligibleShare,
+            !isRounding(design)
         else { return nil }
         let unset =
             least.recipe.schedule.name == .sequence
@@ -169,6 +170,15 @@ private struct Confounds {
                 + "\(least.batch) but \(percent(share(most))) at B = \(most.batch), so a rule may "
                 + "fail because of the warmup; \(remedy)."
         }
+    }
+
+    /// Returns whether the warmups may be one share of all runs, each rounded to whole steps.
+    private func isRounding(_ design: Design) -> Bool {
+        let shares = { (run: GridRun, steps: Double) in
+            (Double(run.warmupSteps) + steps) / Double(run.steps(at: design))
+        }
+        let least = runs.map { shares($0, -0.5) }.max() ?? 0
+        return least <= runs.map { shares($0, 0.5) }.min() ?? 0
     }
 
     private func fewSteps(_ design: Design) -> SweepWarning? {

@@ -35,6 +35,11 @@ extension DesignAnalysis {
     private func guessIfAllFail(_ judged: [RuleVerdict]) -> String {
         let kind =
             verdicts.contains(where: \.isTrained) ? "rule that changes only the rate" : "rule"
+        if let fitted = fittedGuess {
+            return "no \(kind) that scales the base batch's best rate is good at every batch, but "
+                + "\(fitted.rule.fittedSubject) may be, with estimated regrets of at most "
+                + "\(RuleCost.text(fitted.cost)) nats"
+        }
         let start = "no \(kind) is good at every batch; "
         guard let best = RuleCost.least(of: judged), best.trains else {
             return start + measuredRates
@@ -43,6 +48,22 @@ extension DesignAnalysis {
             + (best.isKnownEverywhere
                 ? "\(best.verdict.name) comes closest, with estimated regrets of \(best.bound)"
                 : "\(best.verdict.name) comes closest, as far as the runs show: \(best.text)")
+    }
+
+    /// The rule with the least cost of those that may hold if their constant is fitted to all
+    /// batches; nil unless every rule that scales the base batch's best rate fails and costs more.
+    package var fittedGuess: (rule: RuleVerdict, cost: Double)? {
+        let judged = verdicts.filter { $0.basis == .baseRate && $0.isJudged }
+        guard !judged.isEmpty, judged.allSatisfy({ $0.failsFrom != nil }),
+            let fitted = RuleCost.least(of: fittedVerdicts.filter { $0.failsFrom == nil }),
+            fitted.isKnownEverywhere
+        else { return nil }
+        if let scaled = RuleCost.least(of: judged), scaled.isKnownEverywhere,
+            scaled.greatest <= fitted.greatest
+        {
+            return nil
+        }
+        return (fitted.verdict, fitted.greatest)
     }
 
     /// A clause with each batch's best rate, or its rate of least loss if it has no best rate.
@@ -100,11 +121,11 @@ private struct RuleCost {
     }
 
     private var rank: (Int, Int, Double) {
-        (
-            diverging.count, unknown.count + leasts.count,
-            (measured + leasts).map(\.nats).max() ?? .infinity
-        )
+        (diverging.count, unknown.count + leasts.count, greatest)
     }
+
+    /// The greatest known cost in nats.
+    var greatest: Double { (measured + leasts).map(\.nats).max() ?? .infinity }
 
     var trains: Bool { diverging.isEmpty }
     var isKnownEverywhere: Bool { trains && unknown.isEmpty && leasts.isEmpty }
@@ -131,7 +152,10 @@ private struct RuleCost {
     }
 
     private static func text(_ costs: [(batch: Int, nats: Double)]) -> String {
-        let cost = costs.map(\.nats).max() ?? 0
-        return Format.significant(max(leastCost, cost), digits: 2)
+        text(costs.map(\.nats).max() ?? 0)
+    }
+
+    static func text(_ cost: Double) -> String {
+        Format.significant(max(leastCost, cost), digits: 2)
     }
 }

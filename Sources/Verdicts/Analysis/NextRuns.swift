@@ -28,6 +28,9 @@ package struct NextRuns: Sendable, Equatable {
     /// The number of additional seeds that would decide the rules; nil if it does not exceed that
     /// of the next runs.
     package private(set) var seedForecast: SeedForecast?
+    /// The largest number of additional seeds that was simulated, if even these would hardly decide
+    /// a rule; otherwise nil.
+    private var poorForecast: SeedForecast?
     /// The reason that there are no runs, as a clause after "none, because".
     private let reasonForNone: String
     /// The instruction for training the runs, as a clause; nil if they are not those of a sweep.
@@ -48,6 +51,12 @@ package struct NextRuns: Sendable, Equatable {
     package struct SeedForecast: Sendable, Equatable {
         package let seeds: Int
         package let probability: Double
+
+        /// A clause that says how little these seeds would help.
+        fileprivate var limit: String {
+            "even \(Format.counted(seeds, "more seed")) would decide a rule with a mean probability "
+                + "of only \(Format.fixed(probability, decimals: 2))"
+        }
     }
 
     /// The numbers of additional seeds that are simulated.
@@ -135,12 +144,11 @@ package struct NextRuns: Sendable, Equatable {
                 self.init(between, optima, costs: costs)
                 return
             }
+            let poor = SeedForecast(seeds: last.count, probability: last.mean)
             self.init(
                 [], optima, costs: costs,
-                reasonForNone:
-                    "even \(Format.counted(last.count, "more seed")) would decide a rule with a "
-                    + "mean probability of only \(Format.fixed(last.mean, decimals: 2)); a larger "
-                    + "tolerance may help")
+                reasonForNone: "\(poor.limit); a larger tolerance may help")
+            poorForecast = poor
             return
         }
         self.init([.seeds(step, batches: batches)], optima, costs: costs, probabilities: ofStep)
@@ -178,11 +186,13 @@ package struct NextRuns: Sendable, Equatable {
         self.instruction = instruction
     }
 
-    /// Returns the same runs with the probabilities of other runs, if those are only more seeds. A
-    /// planned sweep adds these seeds over several rounds.
+    /// Returns the same runs with the forecast of other runs, if those are only more seeds, or none
+    /// because more seeds would hardly help. A planned sweep adds these seeds over several rounds.
     package func withProbabilities(of other: NextRuns?) -> NextRuns {
-        guard let other, other.parts.count == 1, !other.probabilities.isEmpty else { return self }
+        guard let other else { return self }
         var runs = self
+        runs.poorForecast = other.poorForecast
+        guard other.parts.count == 1, !other.probabilities.isEmpty else { return runs }
         (runs.forecastRuns, runs.probabilities) = (other.parts[0], other.probabilities)
         runs.seedForecast = other.seedForecast
         return runs
@@ -223,6 +233,9 @@ package struct NextRuns: Sendable, Equatable {
             clauses.append(
                 "\(seedForecast.seeds) more seeds in total would raise the mean probability of a "
                     + "decision to \(Format.fixed(seedForecast.probability, decimals: 2))")
+        }
+        if let poorForecast {
+            clauses.append("\(poorForecast.limit), so a larger tolerance may help more")
         }
         clauses.append(instruction ?? "then analyze again")
         return "Next runs: \(clauses.joined(separator: "; "))."

@@ -144,6 +144,14 @@ package struct RuleVerdict: Sendable, Equatable {
         }
     }
 
+    /// The rule with a fitted constant as the subject of a clause.
+    package var fittedSubject: String {
+        let own = CommonRule(rawValue: rule)
+        return own == .unchanged
+            ? "a single rate that is fitted to all batches"
+            : "\(own?.subject ?? "the rule \(rule)") with a constant that is fitted to all batches"
+    }
+
     /// `holdsUpTo`, or nil if that is the base batch, where a rule changes nothing, or the smallest
     /// batch if the rule's constant is fitted to all batches.
     package var reachBeyondBase: Int? {
@@ -168,14 +176,16 @@ package struct RuleVerdict: Sendable, Equatable {
         }
     }
 
-    /// A predicate such as "holds up to B = 4 and at B = 16", or nil if the rule holds at no batch
-    /// between the base and the first failure.
+    /// A predicate such as "holds up to B = 4 and at B = 16", or nil if the rule is tested and holds
+    /// at no batch before the first failure.
     ///
     /// - Parameter bound: the regret up to which a rule holds, in parentheses; nil to leave it out.
     func success(bound: String? = nil) -> String? {
-        let others =
-            holdsBeyondGap.isEmpty
-            ? nil : "at B = \(Format.list(holdsBeyondGap.map(String.init)))"
+        // The smallest batch is tested only if the constant is fitted to all batches.
+        let smallest =
+            basis == .fittedConstant && reachBeyondBase == nil ? holdsUpTo.map { [$0] } ?? [] : []
+        let single = smallest + holdsBeyondGap
+        let others = single.isEmpty ? nil : "at B = \(Format.list(single.map(String.init)))"
         let reach = reachBeyondBase.map { self.reach($0) + (bound.map { " \($0)" } ?? "") }
         let parts = [reach, others].compactMap(\.self)
         return parts.isEmpty ? nil : "holds \(Format.list(parts))"
