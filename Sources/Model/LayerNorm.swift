@@ -29,17 +29,15 @@ struct LayerNorm: Norm {
         }
     }
 
-    private let precision: Precision
-    private let engine: ComputeEngine
+    private let plan: ModelPlan
     private let backwardKernel: LayerNormBackward?
 
     init(_ plan: ModelPlan) {
-        precision = plan.precision
-        engine = plan.engine
+        self.plan = plan
         backwardKernel =
             plan.isTraining
             ? LayerNormBackward(
-                rows: plan.rows, columns: plan.configuration.width, engine: engine) : nil
+                rows: plan.rows, columns: plan.configuration.width, engine: plan.engine) : nil
     }
 
     var bytes: Int { backwardKernel?.bytes ?? 0 }
@@ -50,10 +48,9 @@ struct LayerNorm: Norm {
         layerNormForward(
             input, weight: parameters.values.vector(layout.weight),
             bias: layout.bias.map(parameters.values.vector), into: result.output,
-            mean: result.mean, rstd: result.rstd, engine: engine)
+            mean: result.mean, rstd: result.rstd, engine: plan.engine)
     }
 
-    /// In bf16 without dropout, it also rounds the sum for the products that read it next.
     func backward(
         _ activations: Activations, _ layout: Layout, _ pass: Pass, into gradients: GradientArena,
         input: Matrix, flow: ResidualGradient
@@ -61,7 +58,7 @@ struct LayerNorm: Norm {
         backwardKernel?.run(
             flow.branch, input: input, weight: pass.parameters.values.vector(layout.weight),
             mean: activations.mean, rstd: activations.rstd, addingTo: flow.residual,
-            rounded: precision == .bf16 && pass.dropout == nil ? flow.rounded : nil,
+            rounded: flow.rounding(pass),
             weightGradient: gradients.values.vector(layout.weight),
             biasGradient: layout.bias.map(gradients.values.vector),
             accumulates: gradients.accumulates)

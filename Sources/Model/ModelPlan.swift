@@ -73,6 +73,12 @@ struct ResidualGradient: Planned {
         }
     }
 
+    /// Returns the operand to which a norm also writes its sum, for the products that read it next;
+    /// nil if they read the sum itself, in fp32, or a copy with elements dropped.
+    func rounding(_ pass: Pass) -> Operand? {
+        rounded.precision == .bf16 && pass.dropout == nil ? rounded : nil
+    }
+
     /// Returns the gradient that enters a residual branch: the stream's, or a copy with elements
     /// dropped.
     func entering(_ site: DropoutSite, _ pass: Pass, _ plan: ModelPlan) -> Operand {

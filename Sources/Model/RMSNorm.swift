@@ -25,19 +25,15 @@ struct RMSNorm: Norm {
         }
     }
 
-    private let precision: Precision
-    private let epsilon: Float
-    private let engine: ComputeEngine
+    private let plan: ModelPlan
     private let backwardKernel: RMSNormBackward?
 
     init(_ plan: ModelPlan) {
-        precision = plan.precision
-        epsilon = Float(plan.configuration.rmsNormEpsilon)
-        engine = plan.engine
+        self.plan = plan
         backwardKernel =
             plan.isTraining
             ? RMSNormBackward(
-                rows: plan.rows, columns: plan.configuration.width, engine: engine) : nil
+                rows: plan.rows, columns: plan.configuration.width, engine: plan.engine) : nil
     }
 
     var bytes: Int { backwardKernel?.bytes ?? 0 }
@@ -46,11 +42,11 @@ struct RMSNorm: Norm {
         _ input: Matrix, _ layout: Layout, into result: Activations, parameters: Parameters
     ) {
         rmsNormForward(
-            input, weight: parameters.values.vector(layout.weight), epsilon: epsilon,
-            into: result.output, rstd: result.rstd, engine: engine)
+            input, weight: parameters.values.vector(layout.weight),
+            epsilon: Float(plan.configuration.rmsNormEpsilon), into: result.output,
+            rstd: result.rstd, engine: plan.engine)
     }
 
-    /// In bf16, it also rounds the sum for the products that read it next.
     func backward(
         _ activations: Activations, _ layout: Layout, _ pass: Pass, into gradients: GradientArena,
         input: Matrix, flow: ResidualGradient
@@ -58,7 +54,7 @@ struct RMSNorm: Norm {
         backwardKernel?.run(
             flow.branch, input: input, weight: pass.parameters.values.vector(layout.weight),
             rstd: activations.rstd, addingTo: flow.residual,
-            rounded: precision == .bf16 && pass.dropout == nil ? flow.rounded : nil,
+            rounded: flow.rounding(pass),
             weightGradient: gradients.values.vector(layout.weight),
             accumulates: gradients.accumulates)
     }

@@ -55,37 +55,17 @@ struct BatchChangeList: RecipeConvertible {
 
     static let expectation = "a list of tables { after_steps, batch } or { after_tokens, batch }"
     static let remedy = "write one such as [{ after_steps = 1000, batch = 64 }]"
-    private static let keys = ["after_steps", "after_tokens", "batch"]
 
-    static func read(
-        _ value: RecipeValue, key: String
-    ) throws(Failure) -> BatchChangeList? {
-        guard case .list(let values) = value else { return nil }
-        var changes: [BatchChangeConfiguration] = []
-        for (index, value) in values.enumerated() {
-            guard case .table(let entries) = value else { return nil }
-            let key = "\(key) \(index + 1)"
-            for name in entries.keys.sorted() where !keys.contains(name) {
-                throw .about(
-                    .configuration, key, "has the unknown key \"\(name)\"",
-                    remedy: spellingRemedy(
-                        for: name, among: keys,
-                        otherwise: "use one of \(keys.joined(separator: ", "))"))
-            }
-            func number(_ name: String) throws(Failure) -> Int? {
-                guard let value = entries[name] else { return nil }
-                return try Int.converted(value, key: "\(key): \(name)")
-            }
-            guard let batch = try number("batch") else {
-                throw .about(
-                    .configuration, key, "has no batch", remedy: "add one such as batch = 64")
-            }
-            changes.append(
-                BatchChangeConfiguration(
-                    batch: batch, afterSteps: try number("after_steps"),
-                    afterTokens: try number("after_tokens")))
+    static func read(_ value: RecipeValue, key: String) throws(Failure) -> BatchChangeList? {
+        let changes = try RecipeTable.list(
+            value, key: key, names: ["after_steps", "after_tokens", "batch"]
+        ) { (table) throws(Failure) in
+            BatchChangeConfiguration(
+                batch: try table.required("batch", remedy: "add one such as batch = 64"),
+                afterSteps: try table.value("after_steps"),
+                afterTokens: try table.value("after_tokens"))
         }
-        return BatchChangeList(changes: changes)
+        return changes.map(BatchChangeList.init)
     }
 
     var recipeValue: RecipeValue? {

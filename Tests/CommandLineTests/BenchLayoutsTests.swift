@@ -6,11 +6,7 @@ extension CommandLineTests {
     /// Tests of `lockstep bench layouts`.
     @Suite(.serialized) struct BenchLayoutsTests {
         private static let recipe = """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             vocabulary_size = 20
             [training]
             global_batch = 64

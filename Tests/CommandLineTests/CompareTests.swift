@@ -8,7 +8,7 @@ extension CommandLineTests {
         /// Runs the script in a Python without other packages.
         private static func compare(_ arguments: String...) throws -> Outcome {
             try Launch.run(
-                "python3", ["-I", "-S", "\(Launch.root)/Tests/Peers/compare"] + arguments)
+                "python3", ["-E", "-S", "\(Launch.root)/Tests/Peers/compare"] + arguments)
         }
 
         @Test("without PyTorch the remedy is named")

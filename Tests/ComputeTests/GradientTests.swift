@@ -84,11 +84,7 @@ import Testing
         #expect(relativeError(db.doubles, zip(bias, biasSlope).map(+)) < 2e-6)
     }
 
-    static let layers = [(1, 1, 1), (3, 5, 7), (70, 33, 40), (130, 64, 200)].flatMap { shape in
-        Precision.allCases.map { (shape, $0) }
-    }
-
-    @Test("the gradient of a linear layer is correct", arguments: layers, [1, 3])
+    @Test("the gradient of a linear layer is correct", arguments: layerShapes, [1, 3])
     func linear(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
         let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
@@ -114,12 +110,11 @@ import Testing
                 columnSums: db.vector, accumulates: accumulates)
         }
         // The layer is linear in each argument, so its derivatives are products again.
-        let transposed = (0..<outputs).flatMap { j in (0..<inputs).map { w[$0 * outputs + j] } }
-        let noBias = [Double](repeating: 0, count: max(inputs, outputs))
-        let slope = referenceLinear(dy, transposed, noBias, inputs: outputs, outputs: inputs)
+        let slope = referenceLinear(
+            dy, transposed(w, inputs, outputs), inputs: outputs, outputs: inputs)
         #expect(relativeError(dx.doubles, slope) < precision.tolerance(2e-6))
-        let xT = (0..<inputs).flatMap { i in (0..<n).map { x[$0 * inputs + i] } }
-        let weightSlope = referenceLinear(xT, dy, noBias, inputs: n, outputs: outputs)
+        let weightSlope = referenceLinear(
+            transposed(x, n, inputs), dy, inputs: n, outputs: outputs)
         #expect(relativeError(dw.doubles, weightSlope.map { 2 * $0 }) < 2e-6)
         let biasSlope = (0..<outputs).map { j in (0..<n).reduce(0) { $0 + dy[$1 * outputs + j] } }
         #expect(relativeError(db.doubles, biasSlope.map { 2 * $0 }) < 2e-6)
@@ -132,7 +127,7 @@ import Testing
     }
 
     /// GELU and the residual stream are fused with the product.
-    @Test("fused linear layers equal separate operations", arguments: layers, [1, 3])
+    @Test("fused linear layers equal separate operations", arguments: layerShapes, [1, 3])
     func fusedLinear(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
         let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
@@ -145,7 +140,7 @@ import Testing
         for hasBias in [true, false] {
             let layer = Linear(weight: weight.operand, bias: hasBias ? bias.vector : nil)
             let expected = referenceLinear(
-                x, w, hasBias ? b : b.map { _ in 0 }, inputs: inputs, outputs: outputs)
+                x, w, hasBias ? b : nil, inputs: inputs, outputs: outputs)
             let activated = Stored(carried, columns: outputs, precision)
             let slope = Stored(carried, columns: outputs, precision)
             layer.forward(
@@ -246,18 +241,12 @@ import Testing
         attention.backward(
             dOutput.operand, qkv: qkv.operand, output: output.operand,
             logSumExp: logSumExp.vector, into: dqkv.operand, dropout: dropout)
-        // Large gradients are sampled because all differences would take minutes.
-        let sampled = stride(from: 0, to: x.count, by: max(1, x.count / 150))
-        let expected = sampled.map { index in
-            var (plus, minus) = (x, x)
-            plus[index] += 1e-5
-            minus[index] -= 1e-5
-            return (dot(reference(plus), dy) - dot(reference(minus), dy)) / 2e-5
-        }
+        let places = sampledPlaces(of: x)
+        let expected = finiteDifferences(x, at: places) { dot(reference($0), dy) }
         // Length 1 has no gradient for queries and keys, so the bound includes the size of the
         // outputs.
         let gradient = dqkv.doubles
-        let difference = zip(sampled, expected).map { gradient[$0] - $1 }
+        let difference = zip(places, expected).map { gradient[$0] - $1 }
         let scale = max(dot(expected, expected), 1e-6).squareRoot()
         let error = dot(difference, difference).squareRoot() / scale
         #expect(error < (precision == .fp32 ? 1e-5 : 1.0 / 128))

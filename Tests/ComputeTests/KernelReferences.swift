@@ -15,13 +15,13 @@ func referenceLayerNorm(
     }
 }
 
-/// Returns x (rows, inputs) times w (inputs, outputs) plus b (outputs).
+/// Returns x (rows, inputs) times w (inputs, outputs) plus b (outputs), if given.
 func referenceLinear(
-    _ x: [Double], _ w: [Double], _ b: [Double], inputs: Int, outputs: Int
+    _ x: [Double], _ w: [Double], _ b: [Double]? = nil, inputs: Int, outputs: Int
 ) -> [Double] {
     rows(x, inputs).flatMap { row in
         (0..<outputs).map { j in
-            b[j] + row.indices.reduce(0) { $0 + row[$1] * w[$1 * outputs + j] }
+            (b?[j] ?? 0) + row.indices.reduce(0) { $0 + row[$1] * w[$1 * outputs + j] }
         }
     }
 }

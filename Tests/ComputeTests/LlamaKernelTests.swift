@@ -5,8 +5,6 @@ import Testing
 /// Compares LLaMA's kernels with double precision on 1 and 3 threads: the forward pass with a
 /// reference, and the backward pass with the reference's finite differences.
 @Suite struct LlamaKernelTests {
-    static let shapes = [(1, 1), (3, 7), (5, 8), (33, 19), (40, 32)]
-
     @Test(
         "the gradient of root mean square normalization is correct",
         arguments: [(1, 5), (3, 8), (40, 19), (300, 24)], [1, 3])
@@ -82,12 +80,8 @@ import Testing
         }
     }
 
-    static let layers = [(1, 1, 1), (3, 5, 7), (70, 33, 40), (130, 64, 200)].flatMap { shape in
-        Precision.allCases.map { (shape, $0) }
-    }
-
     /// The reference of the backward pass is the derivative of the forward pass at each element.
-    @Test("gated layers and their gradients are correct", arguments: layers, [1, 3])
+    @Test("gated layers and their gradients are correct", arguments: layerShapes, [1, 3])
     func gatedLayer(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
         let (n, c, f) = (shape.0, precision.even(shape.1), precision.even(shape.2))
@@ -106,23 +100,20 @@ import Testing
         let u = rows(values.1.doubles, 2 * f).flatMap { $0[0..<f] }
         gate.forward(x.operand, gating: gated, engine: engine)
         let g = referenceLinear(
-            x.doubles, transposed(gateWeight.doubles, f, c), [Double](repeating: 0, count: f),
-            inputs: c, outputs: f)
+            x.doubles, transposed(gateWeight.doubles, f, c), inputs: c, outputs: f)
         let silu = { (g: Double) in g / (1 + exp(-g)) }
         let bound = precision.tolerance(2e-6)
         #expect(
             relativeError(
                 u,
                 referenceLinear(
-                    x.doubles, transposed(upWeight.doubles, f, c),
-                    [Double](repeating: 0, count: f), inputs: c, outputs: f)) < bound)
+                    x.doubles, transposed(upWeight.doubles, f, c), inputs: c, outputs: f)) < bound)
         #expect(relativeError(values.0.doubles, zip(g, u).map { silu($0) * $1 }) < bound)
 
         let dy = Stored(numbers(n * c, seed: 5), columns: c, precision)
         let down = Linear(weight: downWeight.operand, bias: nil, storage: .transposed)
         down.backwardInput(dy.operand, throughGateOf: gated, engine: engine)
-        let dActivated = referenceLinear(
-            dy.doubles, downWeight.doubles, [Double](repeating: 0, count: f), inputs: c, outputs: f)
+        let dActivated = referenceLinear(dy.doubles, downWeight.doubles, inputs: c, outputs: f)
         let gradients = rows(values.1.doubles, 2 * f)
         let dg = gradients.flatMap { $0[0..<f] }
         let du = gradients.flatMap { $0[f...] }
@@ -147,8 +138,8 @@ import Testing
     }
 
     @Test(
-        "a layer whose weight is stored transposed equals the direct one", arguments: layers,
-        [1, 3])
+        "a layer whose weight is stored transposed equals the direct one",
+        arguments: layerShapes, [1, 3])
     func transposedLinear(layer: ((Int, Int, Int), Precision), threads: Int) {
         let (shape, precision) = layer
         let (n, inputs, outputs) = (shape.0, precision.even(shape.1), precision.even(shape.2))
@@ -215,16 +206,11 @@ import Testing
             attention.backward(
                 dOutput.operand, qkv: qkv.operand, output: output.operand,
                 logSumExp: logSumExp.vector, into: dqkv.operand, dropout: nil)
-            let sampled = Array(stride(from: 0, to: x.count, by: max(1, x.count / 150)))
-            let expected = sampled.map { index in
-                var (plus, minus) = (x, x)
-                plus[index] += 1e-5
-                minus[index] -= 1e-5
-                return (dot(reference(plus), dy) - dot(reference(minus), dy)) / 2e-5
-            }
+            let places = sampledPlaces(of: x)
+            let expected = finiteDifferences(x, at: places) { dot(reference($0), dy) }
             let gradient = dqkv.doubles
             #expect(
-                relativeError(sampled.map { gradient[$0] }, expected)
+                relativeError(places.map { gradient[$0] }, expected)
                     < (precision == .fp32 ? 1e-5 : 1.0 / 128))
         }
     }
@@ -237,9 +223,4 @@ private func referenceRMSNorm(
         let rstd = 1 / (row.reduce(0) { $0 + $1 * $1 } / Double(c) + epsilon).squareRoot()
         return row.indices.map { row[$0] * rstd * weight[$0] }
     }
-}
-
-/// Returns the transpose of a matrix (rows, columns).
-private func transposed(_ x: [Double], _ rows: Int, _ columns: Int) -> [Double] {
-    (0..<columns).flatMap { j in (0..<rows).map { x[$0 * columns + j] } }
 }

@@ -15,6 +15,16 @@ func rows(_ flat: [Double], _ columns: Int) -> Rows {
     stride(from: 0, to: flat.count, by: columns).map { Array(flat[$0..<$0 + columns]) }
 }
 
+/// Returns the transpose of a matrix (rows, columns).
+func transposed(_ x: [Double], _ rows: Int, _ columns: Int) -> [Double] {
+    (0..<columns).flatMap { j in (0..<rows).map { x[$0 * columns + j] } }
+}
+
+/// The rows, inputs and outputs of linear layers, with each precision.
+let layerShapes = [(1, 1, 1), (3, 5, 7), (70, 33, 40), (130, 64, 200)].flatMap { shape in
+    Precision.allCases.map { (shape, $0) }
+}
+
 /// Returns fp32 memory with the values.
 func buffer(_ values: [Double]) -> Buffer<Float> {
     let buffer = Buffer<Float>(count: values.count)
@@ -98,10 +108,19 @@ func relativeError(_ x: [Double], _ y: [Double]) -> Double {
     return (difference / max(norm, 1e-300)).squareRoot()
 }
 
-/// Returns the gradient of `loss` at `x` by central differences in double precision.
-func finiteDifferences(_ x: [Double], _ loss: ([Double]) -> Double) -> [Double] {
+/// Returns the places of about 150 elements, because the differences at all elements of a large
+/// array would take minutes.
+func sampledPlaces(of x: [Double]) -> [Int] {
+    Array(stride(from: 0, to: x.count, by: max(1, x.count / 150)))
+}
+
+/// Returns the gradient of `loss` at `x` by central differences in double precision, of all
+/// elements or those at some places.
+func finiteDifferences(
+    _ x: [Double], at places: [Int]? = nil, _ loss: ([Double]) -> Double
+) -> [Double] {
     let h = 1e-5
-    return x.indices.map { index in
+    return (places ?? Array(x.indices)).map { index in
         var plus = x
         var minus = x
         plus[index] += h

@@ -8,14 +8,11 @@ Run:     .venv/bin/python Tests/Golden/make_llama_goldens.py
 The files are like those of make_model_goldens.py, with an "architecture" in their metadata.
 """
 import math
-import pathlib
 
 import torch
-from safetensors.torch import save_file
+from make_model_goldens import FOLDER, save
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
-
-FOLDER = pathlib.Path(__file__).parent.parent / "ModelTests" / "Golden"
 
 # name: layers, heads, kv_heads, width, hidden_width, context, vocabulary, batch, ignored targets, tied,
 # theta, (factor, low_frequency, high_frequency, original_context) or None, norm_epsilon
@@ -79,20 +76,6 @@ def make(name, layers, heads, kv_heads, width, hidden, context, vocabulary, batc
             # Far from the initial values, so that every term matters.
             parameter.copy_(torch.randn_like(parameter) * 0.3 + (1.0 if "norm" in key else 0.0))
     use_doubles(model, frequencies(width // heads, theta, scaling))
-    model.double()  # The oracle's own rounding must not count against us.
-    tokens = torch.randint(0, vocabulary, (batch, context))
-    targets = torch.randint(0, vocabulary, (batch, context))
-    targets.view(-1)[torch.randperm(targets.numel())[:ignored]] = -1
-    logits = model(tokens).logits
-    loss = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
-    loss.backward()
-
-    tensors = {"tokens": tokens.float(), "targets": targets.float(),
-               "logits": logits.detach(), "loss": loss.detach()}
-    for key, parameter in model.named_parameters():
-        tensors[key] = parameter.detach().clone()
-        tensors["gradient." + key] = parameter.grad.clone()
     metadata = {"architecture": "llama", "layers": layers, "heads": heads, "kv_heads": kv_heads,
                 "width": width, "hidden_width": hidden, "context_length": context,
                 "vocabulary_size": vocabulary, "batch": batch, "tied_head": int(tied),
@@ -100,8 +83,7 @@ def make(name, layers, heads, kv_heads, width, hidden, context, vocabulary, batc
     if scaling:
         metadata |= dict(zip(["rope_factor", "rope_low_frequency", "rope_high_frequency",
                               "rope_original_context"], scaling))
-    save_file({key: value.float() for key, value in tensors.items()}, FOLDER / f"{name}.safetensors",
-              metadata={key: str(value) for key, value in metadata.items()})
+    save(name, model, ignored, metadata)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,30 @@ CASES = {
 }
 
 
+def save(name, model, ignored, metadata):
+    """Writes the file of a model, whose configuration the metadata holds, with `ignored` ignored targets."""
+    shape = metadata["batch"], metadata["context_length"]
+    model.double()  # The oracle's own rounding must not count against us.
+    tokens = torch.randint(0, metadata["vocabulary_size"], shape)
+    targets = torch.randint(0, metadata["vocabulary_size"], shape)
+    targets.view(-1)[torch.randperm(targets.numel())[:ignored]] = -1
+    logits = model(tokens).logits
+    loss = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
+    loss.backward()
+
+    tensors = {"tokens": tokens.float(), "targets": targets.float(),
+               "logits": logits.detach(), "loss": loss.detach()}
+    for key, parameter in model.named_parameters():
+        if key.endswith("bias") and not metadata["bias"]:
+            continue
+        key = key.removeprefix("transformer.")
+        tensors[key] = parameter.detach().clone()
+        tensors["gradient." + key] = parameter.grad.clone()
+    save_file({key: value.float() for key, value in tensors.items()}, FOLDER / f"{name}.safetensors",
+              metadata={key: str(value) for key, value in metadata.items()})
+
+
 def make(name, layers, heads, width, context, vocabulary, batch, biases, ignored):
     torch.manual_seed(len(name))
     config = GPT2Config(
@@ -39,26 +63,9 @@ def make(name, layers, heads, width, context, vocabulary, batch, biases, ignored
                             * key.endswith("weight"))
             if not biases and key.endswith("bias"):
                 parameter.zero_()
-    model.double()  # The oracle's own rounding must not count against us.
-    tokens = torch.randint(0, vocabulary, (batch, context))
-    targets = torch.randint(0, vocabulary, (batch, context))
-    targets.view(-1)[torch.randperm(targets.numel())[:ignored]] = -1
-    logits = model(tokens).logits
-    loss = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
-    loss.backward()
-
-    tensors = {"tokens": tokens.float(), "targets": targets.float(),
-               "logits": logits.detach(), "loss": loss.detach()}
-    for key, parameter in model.named_parameters():
-        short = key.removeprefix("transformer.")
-        if biases or not short.endswith("bias"):
-            tensors[short] = parameter.detach().clone()
-            tensors["gradient." + short] = parameter.grad.clone()
     metadata = {"layers": layers, "heads": heads, "width": width, "context_length": context,
                 "vocabulary_size": vocabulary, "batch": batch, "bias": int(biases)}
-    save_file({key: value.float() for key, value in tensors.items()}, FOLDER / f"{name}.safetensors",
-              metadata={key: str(value) for key, value in metadata.items()})
+    save(name, model, ignored, metadata)
 
 
 if __name__ == "__main__":

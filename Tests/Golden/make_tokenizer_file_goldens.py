@@ -16,12 +16,14 @@ import importlib.util
 import json
 import pathlib
 import random
+import sys
 import tempfile
 
 import tokenizers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "Tests" / "DataTests" / "Golden"
+sys.path.append(str(ROOT / "Tests/Peers"))
 loader = importlib.machinery.SourceFileLoader("peer", str(ROOT / "Tests/Peers/tokenizers"))
 peer = importlib.util.module_from_spec(importlib.util.spec_from_loader("peer", loader))
 loader.exec_module(peer)

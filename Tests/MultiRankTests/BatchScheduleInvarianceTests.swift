@@ -6,11 +6,7 @@ extension MultiRankTests {
     /// Tests that runs whose batch changes are as independent of their layout as others.
     @Suite(.serialized) struct BatchScheduleInvarianceTests {
         private static let recipe = """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             dropout = 0.1
             [training]
             steps = 8
@@ -47,8 +43,7 @@ extension MultiRankTests {
                 let run = bench.run("layout \(index)")
                 let outcome = try bench.train(
                     start + options, ranks: layout.ranks, threads: layout.threads, into: run,
-                    environment: layout.perHost == 0
-                        ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"])
+                    environment: layout.environment)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 #expect(
                     outcome.errors.contains(

@@ -6,11 +6,7 @@ extension MultiRankTests {
     /// Tests that branches of a run have the same results on any layout, killed or not.
     @Suite(.serialized) struct BranchInvarianceTests {
         private static let recipe = """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             dropout = 0.1
             [training]
             steps = 60
@@ -61,8 +57,7 @@ extension MultiRankTests {
                 let folder = URL(filePath: bench.path("\(layout)"))
                 let outcome = try Launch.run(
                     "\(Launch.root)/launch/mpirun", arguments(run, out: folder, layout: layout),
-                    environment: layout.perHost == 0
-                        ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"])
+                    environment: layout.environment)
                 try #require(outcome.status == 0, "\(outcome.errors)")
                 let ranks = "\(layout.ranks) rank\(layout.ranks == 1 ? "" : "s")"
                 #expect(

@@ -16,16 +16,19 @@ struct Layout: CustomStringConvertible, Sendable {
     }
 
     var description: String { "\(ranks) ranks, \(perHost) a host, x \(threads)" }
+
+    /// The environment that emulates the hosts.
+    var environment: [String: String] {
+        perHost == 0 ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(perHost)"]
+    }
 }
 
 extension Workbench {
     /// Trains to the end on a layout and expects success.
     func train(_ arguments: [String], layout: Layout, into run: RunResult) throws {
-        let environment =
-            layout.perHost == 0 ? [:] : ["LOCKSTEP_RANKS_PER_NODE": "\(layout.perHost)"]
         let outcome = try train(
             arguments, ranks: layout.ranks, threads: layout.threads, into: run,
-            environment: environment)
+            environment: layout.environment)
         try #require(outcome.status == 0, "\(layout): \(outcome.errors)")
         let threads = "\(layout.threads) thread"
         #expect(outcome.errors.contains(" x \(threads)"), "the run used \(layout)")

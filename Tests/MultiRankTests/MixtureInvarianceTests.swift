@@ -9,11 +9,7 @@ extension MultiRankTests {
 
         private static func recipe(_ mixture: String) -> String {
             """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             [training]
             steps = \(steps)
             global_batch = 16

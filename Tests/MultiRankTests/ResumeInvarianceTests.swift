@@ -9,11 +9,7 @@ extension MultiRankTests {
         private static let steps = 1500
 
         private static let recipe = """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             dropout = 0.1
             [training]
             steps = \(steps)

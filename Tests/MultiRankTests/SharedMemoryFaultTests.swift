@@ -7,11 +7,7 @@ extension MultiRankTests {
     @Suite(.serialized) struct SharedMemoryFaultTests {
         private static func recipe(steps: Int) -> String {
             """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             [training]
             steps = \(steps)
             global_batch = 12

@@ -6,11 +6,7 @@ extension MultiRankTests {
     /// Tests that a sweep has the same results on any number of ranks and groups, killed or not.
     @Suite(.serialized) struct SweepInvarianceTests {
         private static let recipe = """
-            [model]
-            layers = 1
-            heads = 2
-            width = 16
-            context_length = 8
+            \(Workbench.tinyModel)
             [training]
             averaging_power = 3
             [schedule]

@@ -6,11 +6,6 @@ import Testing
 
 /// The content of `muon.json`: steps of PyTorch's Muon and AdamW.
 private struct MuonCases: Decodable {
-    struct Shape: Decodable {
-        let name: String
-        let shape: [Int]
-    }
-
     struct Case: Decodable {
         let title: String
         let momentum: Double
@@ -23,17 +18,12 @@ private struct MuonCases: Decodable {
         let rounded: NamedValues
     }
 
-    let matrices: [Shape]
-    let others: [Shape]
+    let matrices: [TensorShape]
+    let others: [TensorShape]
     let learningRates: [Double]
     let initial: NamedValues
     let gradients: [NamedValues]
     let cases: [Case]
-}
-
-/// Returns the large tensor's values as `make_muon_goldens.py` computes them.
-private func large(_ salt: Int) -> [Float] {
-    (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
 }
 
 /// Tests that Muon's steps are PyTorch's and do not depend on threads, ranges or shards.
@@ -90,14 +80,11 @@ private func large(_ salt: Int) -> [Float] {
         return configuration
     }
 
-    /// Returns the relative distance of a tensor from its reference, which samples "large".
+    /// Returns the relative distance of a tensor from its reference.
     private static func distance(
         _ arena: Buffer<Float>, _ reference: NamedValues, _ tensor: NamedTensor
     ) throws -> Double {
-        var values = Array(arena.elements[tensor.range])
-        if tensor.name == "large" {
-            values = stride(from: 0, to: values.count, by: 997).map { values[$0] }
-        }
+        let values = compared(tensor, of: arena)
         let expected = try #require(reference[tensor.name])
         try #require(expected.count == values.count)
         return relativeDistance(values, expected)

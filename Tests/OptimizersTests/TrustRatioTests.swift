@@ -4,11 +4,6 @@ import Recipes
 import TestSupport
 import Testing
 
-/// Returns the large tensor's values as `make_trust_ratio_goldens.py` computes them.
-private func large(_ salt: Int) -> [Float] {
-    (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
-}
-
 /// Tests of LAMB and LARS.
 @Suite struct TrustRatioTests {
     private static let configurations = [
@@ -55,10 +50,7 @@ private func large(_ salt: Int) -> [Float] {
         _ arena: Buffer<Float>, _ expected: NamedValues, layout: ArenaLayout, title: String
     ) {
         for tensor in layout.tensors {
-            var values = Array(arena.elements[tensor.range])
-            if tensor.name == "large" {
-                values = stride(from: 0, to: values.count, by: 997).map { values[$0] }
-            }
+            let values = compared(tensor, of: arena)
             guard let reference = expected[tensor.name], reference.count == values.count else {
                 Issue.record("\(title): no values for \(tensor.name)")
                 continue

@@ -11,14 +11,15 @@ extension Optimizer {
     }
 }
 
+/// A tensor of a golden file.
+struct TensorShape: Decodable {
+    let name: String
+    let shape: [Int]
+}
+
 /// The content of `updates.json` and `trust_ratios.json`: steps of several rules on the same
 /// gradients.
 struct UpdateCases: Decodable {
-    struct Shape: Decodable {
-        let name: String
-        let shape: [Int]
-    }
-
     struct Case: Decodable {
         let title: String
         let name: String
@@ -46,11 +47,23 @@ struct UpdateCases: Decodable {
         }
     }
 
-    let shapes: [Shape]
+    let shapes: [TensorShape]
     let learningRates: [Double]
     let initial: NamedValues
     let gradients: [NamedValues]
     let cases: [Case]
+}
+
+/// Returns the values of the tensor "large" as the scripts that make golden files compute them.
+func large(_ salt: Int) -> [Float] {
+    (0..<131 * 257).map { Float(($0 * 7919 + salt * 104_729) % 65_536) / 32_768 - 1 }
+}
+
+/// Returns the values of a tensor that its golden file holds: of "large" every 997th, of others all.
+func compared(_ tensor: NamedTensor, of arena: Buffer<Float>) -> [Float] {
+    let values = Array(arena.elements[tensor.range])
+    guard tensor.name == "large" else { return values }
+    return stride(from: 0, to: values.count, by: 997).map { values[$0] }
 }
 
 /// Returns an arena's values: numbers from -1 to 1 in its tensors and zero in its padding.

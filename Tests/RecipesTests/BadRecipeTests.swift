@@ -195,11 +195,11 @@ import Testing
             ),
             (
                 "[schedule]\nparts = [{ name = \"constant\", steps = \"x\" }]",
-                ["parts 1 steps = \"x\"", "a whole number"]
+                ["parts 1: steps = \"x\"", "a whole number"]
             ),
             (
                 "[schedule]\nparts = [{ name = \"linaer\" }]",
-                ["parts 1 name", "did you mean \"linear"]
+                ["parts 1: name", "did you mean \"linear"]
             ),
             ("[scaling]\nrule = \"power\"", ["[scaling] exponent: is missing"]),
             ("[scaling]\nbase_batch = 0", ["base_batch = 0"]),

@@ -17,12 +17,17 @@ package final class Workbench {
 
             """, count: 20)
 
-    package static let recipe = """
+    /// The section of a tiny model in a recipe, which may continue it with further keys.
+    package static let tinyModel = """
         [model]
         layers = 1
         heads = 2
         width = 16
         context_length = 8
+        """
+
+    package static let recipe = """
+        \(tinyModel)
         [training]
         steps = 6
         global_batch = 4

@@ -33,18 +33,12 @@ package func layerNormForward(
 }
 
 /// Planned memory for the backward pass of a LayerNorm over (rows, C).
-package final class LayerNormBackward {
-    private let rows: Int
-    private let columns: Int
+package struct LayerNormBackward {
     /// The row tiles' shares of the weight's and the bias's gradients.
     private let shares: RowTileSums
-    private let engine: ComputeEngine
 
     /// Plans the memory for inputs (rows, columns).
     package init(rows: Int, columns: Int, engine: ComputeEngine) {
-        self.rows = rows
-        self.columns = columns
-        self.engine = engine
         shares = RowTileSums(rows: rows, vectors: 2, columns: columns, engine: engine)
     }
 
@@ -63,9 +57,8 @@ package final class LayerNormBackward {
         addingTo inputGradient: Matrix, rounded: Operand? = nil, weightGradient: Vector,
         biasGradient: Vector?, accumulates: Bool
     ) {
-        precondition(input.rows == rows && input.columns == columns)
-        let c = columns
-        engine.forEachRowTile(of: rows) { rows, tile in
+        let c = input.columns
+        shares.forEachTile(of: input) { rows, tile in
             let weightSums = shares.cleared(0, ofTile: tile)
             let biasSums = shares.cleared(1, ofTile: tile)
             for i in rows {

@@ -27,18 +27,12 @@ package func rmsNormForward(
 }
 
 /// Planned memory for the backward pass of an RMSNorm over (rows, C).
-package final class RMSNormBackward {
-    private let rows: Int
-    private let columns: Int
+package struct RMSNormBackward {
     /// The row tiles' shares of the weight's gradient.
     private let shares: RowTileSums
-    private let engine: ComputeEngine
 
     /// Plans the memory for inputs (rows, columns).
     package init(rows: Int, columns: Int, engine: ComputeEngine) {
-        self.rows = rows
-        self.columns = columns
-        self.engine = engine
         shares = RowTileSums(rows: rows, vectors: 1, columns: columns, engine: engine)
     }
 
@@ -55,9 +49,8 @@ package final class RMSNormBackward {
         addingTo inputGradient: Matrix, rounded: Operand? = nil, weightGradient: Vector,
         accumulates: Bool
     ) {
-        precondition(input.rows == rows && input.columns == columns)
-        let c = columns
-        engine.forEachRowTile(of: rows) { rows, tile in
+        let c = input.columns
+        shares.forEachTile(of: input) { rows, tile in
             let weightSums = shares.cleared(0, ofTile: tile)
             for i in rows {
                 let x = input.row(i)

@@ -3,7 +3,7 @@
 
 /// The shares of row tiles in sums over all rows, such as the gradients of a norm's parameters.
 struct RowTileSums {
-    private let tiles: Int
+    private let rows: Int
     private let vectors: Int
     private let columns: Int
     private let partial: Buffer<Float>  // (tiles, vectors, C)
@@ -11,15 +11,22 @@ struct RowTileSums {
 
     /// Plans the memory for sums of `vectors` vectors of `columns`.
     init(rows: Int, vectors: Int, columns: Int, engine: ComputeEngine) {
-        tiles = rowTiles(rows)
+        self.rows = rows
         self.vectors = vectors
         self.columns = columns
         self.engine = engine
-        partial = engine.buffer(count: tiles * vectors * columns)
+        partial = engine.buffer(count: rowTiles(rows) * vectors * columns)
     }
 
     /// The size of the planned memory in bytes.
     var bytes: Int { partial.bytes.count }
+
+    /// Runs `body` once for every tile of an input (rows, C), on all threads.
+    @inline(__always)
+    func forEachTile(of input: Matrix, _ body: (Range<Int>, _ tile: Int) -> Void) {
+        precondition(input.rows == rows && input.columns == columns)
+        engine.forEachRowTile(of: rows, body)
+    }
 
     /// Returns a tile's share of a vector (C), filled with zeros.
     @inline(__always)
@@ -32,6 +39,7 @@ struct RowTileSums {
     /// Sets `sums` to the sum of all tiles' shares of a vector, or adds it if it `accumulates`.
     func combine(_ vector: Int, into sums: Vector, accumulates: Bool) {
         if engine.isRecording { return }
+        let tiles = rowTiles(rows)
         forEachVector(columns) { start, width in
             var value = Floats.zero
             for tile in 0..<tiles {

@@ -278,13 +278,15 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
     static func read(
         _ value: RecipeValue, key: String
     ) throws(Failure) -> [ScheduleConfiguration.PartConfiguration]? {
-        guard case .list(let values) = value else { return nil }
-        var parts: [ScheduleConfiguration.PartConfiguration] = []
-        for (index, value) in values.enumerated() {
-            guard case .table(let entries) = value else { return nil }
-            parts.append(try part(entries, key: "\(key) \(index + 1)"))
+        try RecipeTable.list(
+            value, key: key, names: ["name", "steps", "start_factor", "end_factor"]
+        ) { (table) throws(Failure) in
+            .init(
+                name: try table.required(
+                    "name", remedy: "add name = \"constant\", \"linear\" or \"cosine\""),
+                steps: try table.value("steps"), startFactor: try table.value("start_factor"),
+                endFactor: try table.value("end_factor"))
         }
-        return parts
     }
 
     var recipeValue: RecipeValue? {
@@ -298,22 +300,6 @@ extension [ScheduleConfiguration.PartConfiguration]: RecipeConvertible {
                 return .table(entries)
             })
     }
-
-    private static func part(
-        _ entries: [String: RecipeValue], key: String
-    ) throws(Failure) -> ScheduleConfiguration.PartConfiguration {
-        let table = try RecipeTable(
-            entries, key: key, keys: ["name", "steps", "start_factor", "end_factor"])
-        guard let name: ScheduleConfiguration.PartConfiguration.Name = try table.value("name")
-        else {
-            throw .about(
-                .configuration, key, "has no name",
-                remedy: "add name = \"constant\", \"linear\" or \"cosine\"")
-        }
-        return .init(
-            name: name, steps: try table.value("steps"),
-            startFactor: try table.value("start_factor"), endFactor: try table.value("end_factor"))
-    }
 }
 
 /// The parts of a mixture, which a recipe omits if there are none.
@@ -324,18 +310,13 @@ struct MixtureList: RecipeConvertible {
     static let remedy = "write [[data.mixture]] for each table"
 
     static func read(_ value: RecipeValue, key: String) throws(Failure) -> MixtureList? {
-        guard case .list(let values) = value else { return nil }
-        var parts: [DataConfiguration.MixturePart] = []
-        for (index, value) in values.enumerated() {
-            guard case .table(let entries) = value else { return nil }
-            let key = "\(key) \(index + 1)"
-            let table = try RecipeTable(entries, key: key, keys: ["path", "weight"])
-            guard let path: String = try table.value("path") else {
-                throw .about(.configuration, key, "has no path", remedy: "name a data folder")
-            }
-            parts.append(.init(path: path, weight: try table.value("weight") ?? 1))
+        let parts = try RecipeTable.list(value, key: key, names: ["path", "weight"]) {
+            (table) throws(Failure) in
+            DataConfiguration.MixturePart(
+                path: try table.required("path", remedy: "name a data folder"),
+                weight: try table.value("weight") ?? 1)
         }
-        return MixtureList(parts: parts)
+        return parts.map(MixtureList.init)
     }
 
     var recipeValue: RecipeValue? {
@@ -348,34 +329,5 @@ extension DataConfiguration {
     var mixtureList: MixtureList {
         get { MixtureList(parts: mixture) }
         set { mixture = newValue.parts }
-    }
-}
-
-/// A table in the list that is a key's value.
-private struct RecipeTable {
-    private let entries: [String: RecipeValue]
-    private let key: String
-
-    /// Creates a table whose entries are among `keys`.
-    ///
-    /// - Throws: `Failure` (configuration) that names an entry that is not.
-    init(_ entries: [String: RecipeValue], key: String, keys: [String]) throws(Failure) {
-        for name in entries.keys.sorted() where !keys.contains(name) {
-            throw .about(
-                .configuration, key, "has the unknown key \"\(name)\"",
-                remedy: spellingRemedy(
-                    for: name, among: keys, otherwise: "use one of \(keys.joined(separator: ", "))")
-            )
-        }
-        self.entries = entries
-        self.key = key
-    }
-
-    /// Returns the value of an entry, or nil if it is unset.
-    ///
-    /// - Throws: `Failure` (configuration) if the value is of another kind.
-    func value<Value: RecipeConvertible>(_ name: String) throws(Failure) -> Value? {
-        guard let value = entries[name] else { return nil }
-        return try Value.converted(value, key: "\(key) \(name)")
     }
 }
