@@ -40,6 +40,7 @@ my $own_line = qr{
     ^(?: \[ [^\s\[\]:]+ : \d+ (?: :\d+ )? \]          # [host:process]
        | \[\[ [^\]]* \],[^\]]*\]                      # [[job],rank]
        | \[ [^\s\[\]]+ \]\[\[ \d+, \d+ \],           # [host][[job],rank]
+       | \[warn\]\ Epoll\ (?: ADD | MOD | DEL )\(     # libevent, when Open MPI 5 closes a pipe
        | \*{3}\ (?: An\ error\ occurred\ in\ MPI_ | The\ MPI_ )
        | (?: mpirun | mpiexec | orterun | orted | prterun | prted | prte ):\ 
        | (?: ssh | srun ):\ ) }x;

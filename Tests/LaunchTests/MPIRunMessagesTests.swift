@@ -52,6 +52,7 @@ import Testing
                 printf 'lockstep: step 1\\n\\r[##  ] 50 %%' >&2
                 echo "A warning of no importance" | banner >&2
                 echo "[host:12] Forwarding, or so" >&2
+                echo "[warn] Epoll MOD(1) on fd 20 failed. Old events were 6: Bad file descriptor" >&2
                 printf '\\r[####] 100 %%\\n--- not a banner ---\\n' >&2
                 printf 'no end' >&2
                 """)
