@@ -96,6 +96,9 @@ struct EvaluateCommand: ParsableCommand {
                     questions: multipleChoice, writingAnswersTo: answers, in: job)
                 return .finished(evaluation.map { [line(for: $0, step: model.step)] } ?? [])
             }
+            try job.communicator.onFirstRank { () throws(Failure) in
+                try RunFolder(folder).refuseModelWithoutText()
+            }
             let inspection = try RunInspection(run: folder, choice, communicator: job.communicator)
             let evaluation = try inspection.evaluate(dataPath: data, in: job)
             return .finished([line(for: evaluation, step: inspection.step)])
