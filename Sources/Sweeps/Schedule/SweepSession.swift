@@ -175,12 +175,6 @@ package struct SweepSession {
         for var own in try specification.firstRecipes {
             own.model.vocabularySize = recipe.model.vocabularySize
             try own.requireOneBatch()
-            try require(
-                own.training.patience == nil,
-                or: .key(
-                    "[training] patience", own.training.patience ?? 0,
-                    "would end runs early, which could then not be compared",
-                    remedy: "remove it for a sweep"))
             _ = try TrainingPlan(own, ranks: 1)
         }
         return Input(
