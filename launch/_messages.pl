@@ -127,7 +127,7 @@ sub obey {
     if ($word eq 'process') { $mpirun = $number }
     elsif ($word eq 'asked') {
         $asked = 1;
-        # Ranks that have not started cannot answer the request.
+        # Ranks that are still starting cannot answer the request.
         $deadline = now() + 3 if $deadline && $deadline > now() + 3;
     } elsif ($word eq 'again') { $forced = 1; end_job() }
     elsif ($word eq 'status') { $status = $number }
@@ -413,7 +413,7 @@ sub verdict {
         if "$last_line $text" =~ /unrecognized option '--block-signal/;
     if ($held =~ /^srun: (?:error: )?(.*?)\s*$/m) {
         return conclude(78, "srun cannot start Open MPI on the nodes of this allocation ($1); check that the "
-            . 'allocation has not ended and that its nodes are up.');
+            . 'allocation is still valid and that its nodes are up.');
     }
     # If Open MPI 5 is missing on a host, the shell there exits with 126 or 127. If ssh fails, it exits with 255.
     if ($text =~ /failed to report back.*? Remote host: (\S+) Daemon exit status: (?!0 |12[67] |255 )/) {

@@ -44,7 +44,7 @@ package struct ExchangeSimulation {
         var started = 0
         var ready = 0
         var freeSlots: Int
-        /// The number of another host's nodes that have not arrived, by bucket.
+        /// The number of another host's nodes that are still to arrive, by bucket.
         var awaitedNodes: [Int]
         /// The number of messages that are not done, by bucket.
         var open: [Int]

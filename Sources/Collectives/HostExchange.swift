@@ -47,9 +47,9 @@ final class HostExchange {
 
     private struct BucketState {
         var slot = 0
-        /// The number of messages that are not done, including those that have not begun.
+        /// The number of messages that are still to be completed, whether they are started or not.
         var open = 0
-        /// The number of other hosts' nodes that have not arrived.
+        /// The number of other hosts' nodes that are still to arrive.
         var awaitedNodes = 0
         /// The number of nodes that MPI may still be reading, by the host they are sent to.
         var unsentNodes: [Int] = []

@@ -17,9 +17,9 @@ final class ParameterExchange {
     private let yields: Bool
     private var gathers = 0
 
-    /// The number of messages that have not arrived, by bucket.
+    /// The number of messages that are still to arrive, by bucket.
     private let awaited: Buffer<Int32>
-    /// The first bucket with a message that has not arrived, and the first whose messages are not
+    /// The first bucket with a message that is still to arrive, and the first whose messages are not
     /// yet requested.
     private var (firstAwaited, received) = (0, 0)
 

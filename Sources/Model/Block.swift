@@ -124,6 +124,8 @@ protocol GenerationStep {
     associatedtype Layout: BlockLayout
     /// Allocates memory for one token and for the caches of all layers.
     init(_ plan: ModelPlan, parameters: Parameters, in memory: inout ArenaCursor)
+    /// The bytes of the runner's own memory outside of the arena.
+    var bytes: Int { get }
     /// Adds a layer's output for the token at `position` to the residual stream (1, C).
     func run(_ layer: Int, _ layout: Layout, position: Int, residual: Matrix)
 }

@@ -32,6 +32,8 @@ struct GPT2Generation: GenerationStep {
         scores = memory.vector(t)
     }
 
+    var bytes: Int { 0 }
+
     func run(_ layer: Int, _ layout: GPT2Block.Layout, position: Int, residual: Matrix) {
         guard let row = normalized.output.matrix else { preconditionFailure("rows are in fp32") }
         let engine = plan.engine

@@ -104,7 +104,7 @@ private struct BlockTokenStack<B: Block>: TokenStack {
     private let step: B.Generation
     private let buffer: Buffer<Float>
 
-    var bytes: Int { buffer.bytes.count }
+    var bytes: Int { buffer.bytes.count + step.bytes + norm.bytes }
 
     init(_ plan: ModelPlan, _ parameters: Parameters) {
         self.parameters = parameters

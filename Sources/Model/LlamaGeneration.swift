@@ -43,6 +43,8 @@ struct LlamaGeneration: GenerationStep {
         scores = memory.vector(t)
     }
 
+    var bytes: Int { rotary.bytes }
+
     func run(_ layer: Int, _ layout: LlamaBlock.Layout, position: Int, residual: Matrix) {
         guard let row = normalized.output.matrix else { preconditionFailure("rows are in fp32") }
         let engine = plan.engine

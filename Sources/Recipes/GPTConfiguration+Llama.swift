@@ -16,7 +16,13 @@ extension GPTConfiguration {
     /// The value of the recipe's key, which is written only for an architecture that takes it.
     var biasKey: Bool? {
         get { isLlama ? statedBias : bias }
-        set { if let newValue { bias = newValue } }
+        // The architecture may be set later.
+        set { if let newValue { statedBias = newValue } }
+    }
+
+    /// Forgets a stated `bias` that is the architecture's default, so that equal models compare as equal.
+    mutating func forgetUsualBias() {
+        if statedBias == !isLlama { statedBias = nil }
     }
 
     /// Whether the head's weight is the token embedding.

@@ -14,7 +14,7 @@ struct EvaluateCommand: ParsableCommand {
               lockstep evaluate runs/book --checkpoint best
               lockstep evaluate runs/book --data data/other-book
               lockstep evaluate runs/book --text other-book.txt --stride 32
-              zcat corpus.gz | lockstep evaluate models/gpt2 --text - --stride 512
+              lockstep evaluate models/gpt2 --text corpus.txt.gz --stride 512
               launch/mpirun -- lockstep evaluate models/gpt2 \\
                   --multiple-choice hellaswag_val.jsonl --json
 
@@ -31,6 +31,9 @@ struct EvaluateCommand: ParsableCommand {
             log-likelihood (acc), or with the greatest one per byte of the ending
             (acc_norm) or per token (acc_token). The file has HellaSwag's JSON lines with
             ctx, endings and label, or is llm.c's .bin.
+
+            Texts and questions may be compressed with gzip or Zstandard. A model in
+            Hugging Face's layout needs one of the two options.
             """)
 
     @Argument(
@@ -59,7 +62,8 @@ struct EvaluateCommand: ParsableCommand {
     var window: Int?
 
     @Option(
-        help: ArgumentHelp("Answer the questions of a file.", valueName: "file"),
+        help: ArgumentHelp(
+            "Answer the questions of a file; - for standard input.", valueName: "file"),
         completion: .file())
     var multipleChoice: String?
 
@@ -95,6 +99,9 @@ struct EvaluateCommand: ParsableCommand {
                 let evaluation = try model.evaluate(
                     questions: multipleChoice, writingAnswersTo: answers, in: job)
                 return .finished(evaluation.map { [line(for: $0, step: model.step)] } ?? [])
+            }
+            try job.communicator.onFirstRank { () throws(Failure) in
+                try RunFolder(folder).refuseModelWithoutText()
             }
             let inspection = try RunInspection(run: folder, choice, communicator: job.communicator)
             let evaluation = try inspection.evaluate(dataPath: data, in: job)

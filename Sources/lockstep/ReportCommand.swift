@@ -23,7 +23,7 @@ struct ReportCommand: OneProcessCommand {
             libjs-vega.
 
             With --follow, the command rewrites the page while the runs continue, and the
-            browser reloads it. The command waits for a run that has not started, and ends
+            browser reloads it. The command waits for a run that is yet to start, and ends
             when all runs are over.
 
             A CSV file holds the runs of any trainer, as for `lockstep analyze`. The

@@ -134,7 +134,7 @@ struct TokenizeCommand: OneProcessCommand {
         options.shardTokens = shardTokens
         options.separatesDocuments = separateDocuments
         options.separator = separator
-        StopSignals.listenForTermination()
+        StopSignals.listenForTermination(once: false)
         do {
             try report(try tokenizeShowingProgress(options))
         } catch {

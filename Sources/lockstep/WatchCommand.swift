@@ -17,7 +17,7 @@ struct WatchCommand: OneProcessCommand {
 
             The command reads the run's files and changes none, so it can start and end at
             any time, also on another machine that shares the folder. It waits for a run
-            that has not started, follows it through stops and resumes, and ends when the
+            that is yet to start, follows it through stops and resumes, and ends when the
             last step is done or you press Ctrl-C. If standard output is not a terminal, it
             prints the state once.
             """)

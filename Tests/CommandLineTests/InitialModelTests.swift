@@ -179,6 +179,52 @@ extension CommandLineTests {
             expectRefusal(
                 try bench.lockstep(tuning(bench, from: "a", into: "run") + ["--resume"]), 64,
                 ["cannot change midway", "started from new parameters"])
+            // The best checkpoint is that of step 6.
+            let best = ["--init-checkpoint", "best", "--resume", "--set", "training.steps=10"]
+            _ = try succeed(bench, tuning(bench, from: "run", into: "a") + best)
+            _ = try succeed(
+                bench, tuning(bench, from: "run", into: "b", "--init-checkpoint", "4"))
+            expectRefusal(
+                try bench.lockstep(tuning(bench, from: "run", into: "b") + best), 64,
+                [
+                    "--init-from \(bench.path("run")) --init-checkpoint best: cannot change midway",
+                    "started from the checkpoint of step 4 in",
+                ])
+        }
+
+        @Test("data without a tokenizer take the model's vocabulary in every command")
+        func dataWithoutTokenizer() throws {
+            let bench = try bench()
+            let data = try bench.copyData(to: "bare")
+            // Only token files, as other tools write them, are left.
+            for name in ["tokenizer.json", "dataset.json"] {
+                try FileManager.default.removeItem(atPath: "\(data)/\(name)")
+            }
+            try bench.write(
+                """
+                recipe = "tune.toml"
+                batches = [4]
+                learning_rates = [1e-3, 4e-3, 1.6e-2]
+                seeds = [1]
+                steps = [3]
+                evaluations = 1
+                extend = 0
+                [set]
+                schedule.name = "constant"
+                """, to: "sweep.toml")
+            let model = ["--data", data, "--init-from", bench.path("run")]
+            for command in [
+                ["train", bench.path("tune.toml"), "--out", bench.path("new")],
+                ["find-lr", bench.path("tune.toml"), "--steps", "20", "--probe-steps", "20"],
+                ["sweep", bench.path("sweep.toml"), "--out", bench.path("sweep")],
+                ["sweep", "--resume", "--out", bench.path("sweep")],
+            ] {
+                _ = try succeed(bench, command + model)
+            }
+            for point in try bench.names(in: "sweep/points") {
+                let recipe = try bench.bytes(of: "sweep/points/\(point)/recipe.toml")
+                #expect(String(decoding: recipe, as: UTF8.self).contains("vocabulary_size = 25\n"))
+            }
         }
 
         @Test("data from another tokenizer are refused")

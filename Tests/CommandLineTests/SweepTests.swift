@@ -42,6 +42,53 @@ extension CommandLineTests {
             return stripped(try JSONSerialization.jsonObject(with: json)) as? NSObject
         }
 
+        @Test("a sweep with a mixture of relative paths is resumed from another folder")
+        func mixtureOfRelativePaths() throws {
+            let bench = try bench()
+            _ = try bench.copyData(to: "other")
+            try bench.write(
+                Workbench.recipe + """
+
+                    [schedule]
+                    name = "constant"
+                    [[data.mixture]]
+                    path = "data"
+                    weight = 1
+                    [[data.mixture]]
+                    path = "other"
+                    weight = 2
+
+                    """, to: "constant.toml")
+            try bench.write(
+                Self.specification.replacingOccurrences(of: "seeds = [1, 2]", with: "seeds = [1]"),
+                to: "sweep.toml")
+            func sweep(in folder: String, _ arguments: [String]) throws -> Outcome {
+                try Launch.run(
+                    "sh",
+                    ["-ec", "cd \"$0\"; exec \"$@\"", folder, Workbench.lockstep, "sweep"]
+                        + arguments + ["--out", bench.path("sweep")])
+            }
+            let first = try sweep(
+                in: bench.folder, ["sweep.toml", "--data", "data"])
+            try #require(first.status == 0, "\(first.errors)")
+            for point in try bench.names(in: "sweep/points") {
+                let recipe = String(
+                    decoding: try bench.bytes(of: "sweep/points/\(point)/recipe.toml"),
+                    as: UTF8.self)
+                #expect(recipe.contains("\"\(bench.path("other"))\""))
+            }
+            // A point without a result is trained again.
+            let ledger = try bench.bytes(of: "sweep/ledger.jsonl")
+            let lines = ledger.split(separator: UInt8(ascii: "\n"))
+            try bench.write(
+                lines.dropLast().map { String(decoding: $0, as: UTF8.self) + "\n" }.joined(),
+                to: "sweep/ledger.jsonl")
+            let resumed = try sweep(in: "/", ["--resume"])
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            let after = try bench.bytes(of: "sweep/ledger.jsonl")
+            #expect(after.split(separator: UInt8(ascii: "\n")).count == lines.count)
+        }
+
         @Test("a sweep over sizes has a verdict on the transfer of rates, the same on any layout")
         func sizes() throws {
             let bench = try bench()

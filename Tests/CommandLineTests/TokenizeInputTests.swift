@@ -80,5 +80,22 @@ extension CommandLineTests {
             }
             #expect(try bench.names() == before)
         }
+
+        @Test("repeated signals stop a tokenization with 75, and leave nothing")
+        func repeatedSignalsLeaveNothing() throws {
+            let bench = try Workbench()
+            let pipe = bench.path("pipe")
+            try #require(mkfifo(pipe, 0o600) == 0)
+            let before = try bench.names()
+            for signal in [SIGINT, SIGTERM] {
+                // Nothing is written to the pipe.
+                let command = try BackgroundCommand(
+                    Workbench.lockstep, ["tokenize", pipe, "--out", bench.path("new")])
+                try command.wait(until: { bench.exists("new.partial/input-0") }, "the copy")
+                for _ in 0..<20 { command.send(signal) }
+                #expect(command.waitUntilExit() == 75)
+                #expect(try bench.names() == before)
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Data
 import Foundation
+import Support
 import TestSupport
 import Testing
 
@@ -104,5 +105,26 @@ import Testing
             }
         }
         expectFailure(.usage, "--threads 0") { _ = try merges(["text"], size: 300, threads: 0) }
+    }
+
+    @Test("a word that is too long to be counted is refused")
+    func tooLongWordIsRefused() throws {
+        // A counter of one thread counts when 2 MiB wait.
+        let others = Array(String(repeating: " b", count: 1 << 20).utf8)
+        for (longest, isRefused) in [(99, true), (100, false)] {
+            let counter = WordCounter(pattern: .gpt2, threads: 1, longestWord: longest)
+            var ids: [UInt32] = []
+            try [UInt8](repeating: 0x61, count: 100).withUnsafeBytes {
+                try counter.encode($0, into: &ids)
+            }
+            try counter.finish(into: &ids)
+            let failure = others.withUnsafeBytes { others in
+                caughtFailure { () throws(Failure) in try counter.encode(others, into: &ids) }
+            }
+            #expect((failure?.code == .badData) == isRefused)
+            #expect(
+                (failure?.sentence.contains("the text: has a word of more than") == true)
+                    == isRefused)
+        }
     }
 }

@@ -200,13 +200,21 @@ private let documents =
 
     @Test("Parquet files are refused with the remedy")
     func parquetFilesAreRefused() throws {
+        // The last eight bytes are the length of the metadata and the magic number.
         for (name, content) in [
-            ("a.parquet", "PAR1 data PAR1"), ("a.bin", "PAR1"), ("b.parquet", ""),
+            ("a.parquet", "PAR1 data PAR1"), ("a.bin", "PAR1 data\u{5}\0\0\0PAR1"),
+            ("b.parquet", ""),
         ] {
             let path = try scratch.write(name, content)
             expectFailure(.badData, path, "Parquet", "JSON lines") {
                 try tokenize(options([path]))
             }
+        }
+        for text in ["PAR1", "PAR1 is the first lap of PAR1", "PAR1\u{20}\0\0\0PAR1"] {
+            let path = try scratch.write("text", text)
+            var options = options([path], .bytes)
+            options.validationFraction = 0.5
+            #expect(try tokens(options) == text.utf8.map(UInt32.init))
         }
     }
 
@@ -259,5 +267,68 @@ private let documents =
         #expect(train.count { $0 == endOfText } == 6)
         #expect(
             try ids(folder.validation) == train + [endOfText] + small.encode("ee " + documents[2]))
+    }
+
+    @Test("a byte order mark is ignored before JSON lines, and kept in text")
+    func byteOrderMarks() throws {
+        let plain = try write(documents, to: "a.jsonl")
+        let marked = try scratch.write(
+            "b.jsonl",
+            "\u{FEFF}" + String(decoding: try scratch.bytes(of: "a.jsonl"), as: UTF8.self))
+        #expect(try tokens(options([marked])) == tokens(options([plain])))
+        expectFailure(.badData, "line 1: is not valid JSON") {
+            try tokenize(
+                options([try scratch.write("c.jsonl", "\u{FEFF}\u{FEFF}{\"text\": \"a\"}")]))
+        }
+        let text = try scratch.write("a.txt", "\u{FEFF}" + documents[3])
+        #expect(
+            try tokens(options([text], .bytes)) == ("\u{FEFF}" + documents[3]).utf8.map(UInt32.init)
+        )
+
+        let question = "{\"ctx\": \"A\", \"endings\": [\"b\", \"c\"], \"label\": 1}\n"
+        let questions = try ["", "\u{FEFF}"].map { mark in
+            try Question.read(
+                scratch.write("q.jsonl", mark + question), tokenizer: small, vocabularySize: 2000)
+        }
+        #expect(questions[0] == questions[1])
+    }
+
+    @Test("zeros after compressed text are ignored, but other bytes are not")
+    func paddingIsIgnored() throws {
+        let text = String(repeating: documents[3], count: 20)
+        let packed = try compress(
+            scratch.write("a.txt", text), to: "a.gz", by: "gzip")
+        let bytes = Array(try scratch.bytes(of: "a.gz"))
+        for zeros in [1, 511, 1 << 20] {
+            let padded = try scratch.write("b.gz", bytes + [UInt8](repeating: 0, count: zeros))
+            #expect(try tokens(options([padded])) == tokens(options([packed])))
+        }
+        let joined = try scratch.write("c.gz", bytes + [0, 0] + bytes)
+        #expect(
+            try tokens(options([joined], .bytes)) == (text + text).utf8.map(UInt32.init))
+        expectFailure(.badData, "damaged gzip data") {
+            try tokenize(options([try scratch.write("d.gz", bytes + [0, 0, 7, 7])]))
+        }
+        expectFailure(.badData, "damaged gzip data") {
+            try tokenize(options([try scratch.write("e.gz", [0, 0] + bytes)]))
+        }
+    }
+
+    @Test("models are evaluated on compressed texts and questions", arguments: ["gzip", "zstd -q"])
+    func evaluationReadsCompressedFiles(command: String) throws {
+        let text = try scratch.write("a.txt", documents.joined())
+        let question = "{\"ctx\": \"A\", \"endings\": [\"b\", \"c\"], \"label\": 1}\n"
+        let lines = try scratch.write("q.jsonl", String(repeating: question, count: 9))
+        func evaluated(_ path: String) throws -> EvaluationText {
+            try EvaluationText(path: path, tokenizer: small, vocabularySize: 2000)
+        }
+        func questions(_ path: String) throws -> [Question] {
+            try Question.read(path, tokenizer: small, vocabularySize: 2000)
+        }
+        let packed = try evaluated(compress(text, to: "packed", by: command))
+        #expect(try packed.tokens == evaluated(text).tokens)
+        #expect(try packed.bytes == evaluated(text).bytes)
+        #expect(
+            try questions(compress(lines, to: "questions", by: command)) == questions(lines))
     }
 }

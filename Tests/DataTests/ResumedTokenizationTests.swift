@@ -16,6 +16,11 @@ private final class Stop: Sendable {
     }
 }
 
+/// A request to stop that the test makes.
+private final class Flag: Sendable {
+    let isSet = Atomic(false)
+}
+
 /// Tests that an interrupted tokenization continues where it stopped, with the same files as a result.
 @Suite struct ResumedTokenizationTests {
     let scratch: TemporaryFolder
@@ -110,9 +115,9 @@ private final class Stop: Sendable {
             try tokenize(reference)
             var interrupted = options
             interrupted.output += "-\(calls)"
-            // Words are counted without interruption.
+            // Byte pairs are learned without interruption.
             var calls = calls
-            if case .trained = options.tokenizer { calls += 60 }
+            if case .trained = options.tokenizer { calls += 80 }
             let stops = try tokenizeWithStops(interrupted, calls: calls)
             // The shortest cases need fewer than 20 calls.
             #expect(stops >= 1 || calls == 20, "case \(index)")
@@ -218,6 +223,55 @@ private final class Stop: Sendable {
         try packed.write(to: URL(filePath: inputs[4]))
         options.resumes = true
         try tokenize(options)
+        var reference = options
+        reference.resumes = false
+        reference.output += "-reference"
+        try tokenize(reference)
+        #expect(try content(options.output) == content(reference.output))
+    }
+
+    @Test("copying a pipe stops at once, and leaves nothing")
+    func copyingStopsAtOnce() throws {
+        let pipe = "\(scratch.path)/pipe"
+        try #require(mkfifo(pipe, 0o600) == 0)
+        // A writer that never closes the pipe, and one that does not come.
+        for bytes in [Array("some text".utf8), nil] {
+            let writer = bytes.map { bytes in
+                let writer = open(pipe, O_RDWR)
+                _ = bytes.withUnsafeBytes { write(writer, $0.baseAddress, $0.count) }
+                return writer
+            }
+            defer { if let writer { close(writer) } }
+            var options = options([pipe], .bytes)
+            let stop = Stop(afterCalls: 4)
+            options.stopRequested = { stop.isRequested() }
+            expectFailure(.requeue, options.output, "a signal stopped") { try tokenize(options) }
+            #expect(try scratch.names() == ["pipe"])
+        }
+    }
+
+    @Test("learning byte pairs stops at once, and keeps the checked texts")
+    func learningStopsAtOnce() throws {
+        var options = options(
+            try inputs(), .trained(BytePairTraining(vocabularySize: 300, pattern: .gpt2)))
+        var merges = 0
+        let flag = Flag()
+        options.stopRequested = { flag.isSet.load(ordering: .relaxed) }
+        expectFailure(.requeue, options.output, "a signal stopped") {
+            try tokenize(options) { progress in
+                guard progress.phase == .merging else { return }
+                merges += 1
+                if merges == 3 { flag.isSet.store(true, ordering: .relaxed) }
+            }
+        }
+        #expect(merges == 3)
+        let partial = try #require(interruptedTokenization(options))
+        #expect(try FileSystem.names(in: partial) == ["progress.json", "progress.lock"])
+        options.stopRequested = { false }
+        options.resumes = true
+        var reads = 0
+        try tokenize(options) { if $0.phase == .reading { reads += 1 } }
+        #expect(reads == 0)
         var reference = options
         reference.resumes = false
         reference.output += "-reference"

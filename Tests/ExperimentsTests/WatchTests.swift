@@ -47,7 +47,7 @@ import Training
         try #require(lines.first { $0.hasPrefix(label) }, "\(lines)")
     }
 
-    @Test("a run that has not started is awaited, and followed when it starts")
+    @Test("a run that is yet to start is awaited, and followed when it starts")
     func missingRun() throws {
         var watch = RunWatch(run)
         try watch.update(at: 0)

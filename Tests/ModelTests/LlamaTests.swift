@@ -52,6 +52,17 @@ import Testing
             shape.flopsPerToken(sequenceLength: 100) == Double(6 * multiplied + attention))
     }
 
+    @Test("the memory of a generator includes the tables of rotary positions")
+    func generatorCountsRotaryTables() {
+        func bytes(heads: Int) -> Int {
+            let shape = llama(width: 64, heads: heads, context: 256)
+            let values = Parameters(parameters(GPTLayout(shape)))
+            return Generator(shape, parameters: values, engine: ComputeEngine()).bytes
+        }
+        // Nothing else depends on the number of heads: a cosine and a sine for each pair of a head's channels.
+        #expect(bytes(heads: 1) - bytes(heads: 2) == 256 * (32 - 16) * 2 * 4)
+    }
+
     @Test("the initialization has GPT-2's deviations")
     func initialization() {
         let layout = GPTLayout(llama(layers: 8, width: 96, heads: 3, vocabulary: 500))

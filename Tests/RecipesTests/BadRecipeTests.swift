@@ -1,3 +1,4 @@
+import Recipes
 import Support
 import TestSupport
 import Testing
@@ -310,5 +311,24 @@ import Testing
         expectFailure(.configuration, ["laeyrs"]) { () throws(Failure) in
             _ = try recipe("[model]\nlaeyrs = 1", set: "model.layers=2")
         }
+    }
+
+    @Test("a bias that the recipe states is refused in a LLaMA, wherever the architecture is set")
+    func biasOfALlama() throws {
+        let stated = "[model]\nbias = true"
+        for overrides in [
+            ["model.architecture=llama"], ["model.bias=true", "model.architecture=llama"],
+        ] {
+            expectFailure(.configuration, "[model] bias = true: does not fit", "remove it") {
+                _ = try Recipe(toml: stated, name: "test.toml", overrides: overrides)
+            }
+        }
+        #expect(try recipe("", set: "model.architecture=llama").model.bias == false)
+        // A stated value stays when the recipe's architecture is replaced.
+        let llama = "[model]\narchitecture = \"llama\"\nbias = false"
+        #expect(try recipe(llama, set: "model.architecture=gpt2").model.bias == false)
+        // Values that are the default compare as equal to unset ones.
+        #expect(try recipe(stated) == recipe(""))
+        #expect(try recipe(llama) == recipe("[model]\narchitecture = \"llama\""))
     }
 }

@@ -100,4 +100,17 @@ import Testing
             failure?.sentence.hasPrefix("r.toml: [optimizer] weight_decay = -1.0: must be ")
                 == true, "\(failure?.sentence ?? "")")
     }
+
+    @Test("a run of a sweep cannot end early", arguments: [true, false])
+    func patience(isInRecipe: Bool) {
+        let failure = #expect(throws: Failure.self) {
+            try isInRecipe
+                ? read("extend = 0", recipe: Self.recipe + "\n[training]\npatience = 3")
+                : read("[set]\n\"training.patience\" = 3")
+        }
+        #expect(
+            failure?.sentence
+                == "\(isInRecipe ? "r.toml" : "s.toml"): [training] patience = 3: would end runs "
+                + "early, which could then not be compared; remove it for a sweep.")
+    }
 }

@@ -141,4 +141,38 @@ import Training
             _ = try readText(folder.path)
         }
     }
+
+    @Test("a changed optimizer is named before the keys that do not fit it")
+    func changedOptimizerIsNamed() throws {
+        let folder = try TemporaryFolder()
+        let run = RunFolder("\(folder.path)/run")
+        let muon = try recipe("[optimizer]\nname = \"muon\"").toml
+        try run.create(recipe: muon, dataPath: "/data", tokenizerFrom: nil)
+        let resumed = try ResumedRecipe(of: run)
+        expectFailure(
+            .configuration, "--set: [optimizer] name = \"adamw\": cannot change midway",
+            "started with \"muon\""
+        ) { _ = try resumed.recipe(given: nil, overrides: ["optimizer.name=adamw"]) }
+        // Values that may change are checked.
+        expectFailure(.configuration, "[training] steps = 0: must be") {
+            _ = try resumed.recipe(given: nil, overrides: ["training.steps=0"])
+        }
+        let longer = try resumed.recipe(given: nil, overrides: ["training.steps=2000"])
+        #expect(longer.training.steps == 2000 && longer.optimizer.name == .muon)
+    }
+
+    @Test("a model in Hugging Face's layout is evaluated only on text or questions")
+    func modelWithoutTextIsRefused() throws {
+        let folder = try TemporaryFolder()
+        try RunFolder(folder.path).refuseModelWithoutText()
+        try folder.write("config.json", "{}")
+        expectFailure(
+            .usage, folder.path, "in Hugging Face's layout",
+            "add --text FILE or --multiple-choice FILE"
+        ) { try RunFolder(folder.path).refuseModelWithoutText() }
+        let run = RunFolder("\(folder.path)/run")
+        try run.create(recipe: "", dataPath: "/data", tokenizerFrom: nil)
+        try folder.write("run/config.json", "{}")
+        try run.refuseModelWithoutText()
+    }
 }

@@ -86,7 +86,12 @@ struct BytePairTrainer: ~Copyable {
     }
 
     /// Merges pairs until there are `size` tokens, or no pair is left.
-    mutating func merge(until size: Int, progress: (_ tokens: Int) -> Void) {
+    ///
+    /// - Parameter merged: called after each merge with the number of tokens.
+    /// - Throws: the errors of `merged`.
+    mutating func merge(
+        until size: Int, merged: (_ tokens: Int) throws(Failure) -> Void
+    ) throws(Failure) {
         while vocabulary.count < size, var candidate = queue.pop() {
             let count = pairs.counts[candidate.index]
             guard candidate.count == count else {
@@ -96,7 +101,7 @@ struct BytePairTrainer: ~Copyable {
                 continue
             }
             apply(candidate)
-            progress(vocabulary.count)
+            try merged(vocabulary.count)
         }
     }
 

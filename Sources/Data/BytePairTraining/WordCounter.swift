@@ -5,13 +5,14 @@ import Support
 ///
 /// It takes texts as an encoder does, but returns no ids. The counts depend neither on the pieces
 /// nor on the number of threads.
-final class WordCounter: TokenEncoder {
+package final class WordCounter: TokenEncoder {
     /// The number of bytes that a thread counts at a time.
     private static let pieceBytes = 1 << 18
 
     private let scanner: WordScanner
     private let team: ThreadTeam
     private let tables: [WordTable]
+    private let longestWord: Int
     private let blockBytes: Int
     private var text = ValidatedText(source: "the text")
     /// The ends of whole texts among the waiting bytes.
@@ -19,37 +20,45 @@ final class WordCounter: TokenEncoder {
     /// The number of bytes that must wait before they are counted.
     private var enough: Int
 
-    init(pattern: SplitPattern, threads: Int) {
+    /// Creates a counter that has counted nothing.
+    ///
+    /// - Parameter longestWord: the size in bytes of the longest word that can be counted.
+    package init(pattern: SplitPattern, threads: Int, longestWord: Int = Int(UInt32.max) - 1) {
+        self.longestWord = longestWord
         scanner = WordScanner(pattern)
         team = ThreadTeam(threads: threads, yields: true)
-        tables = (0..<threads).map { _ in WordTable() }
+        tables = (0..<threads).map { _ in WordTable(longestWord: longestWord) }
         blockBytes = 8 * threads * Self.pieceBytes
         enough = blockBytes
     }
 
-    func encode(_ bytes: UnsafeRawBufferPointer, into ids: inout [UInt32]) throws(Failure) {
+    package func encode(_ bytes: UnsafeRawBufferPointer, into ids: inout [UInt32]) throws(Failure) {
         text.pending.append(bytes)
         guard text.pending.count >= enough else { return }
         try text.validate()
-        countWaiting()
+        try countWaiting()
     }
 
-    func finish(into ids: inout [UInt32]) throws(Failure) {
+    package func finish(into ids: inout [UInt32]) throws(Failure) {
         try text.finish()
         guard text.validBytes > ends.last ?? 0 else { return }
         ends.append(text.validBytes)
-        if text.validBytes >= enough { countWaiting() }
+        if text.validBytes >= enough { try countWaiting() }
     }
 
     /// Counts all texts that have ended, and returns the counts.
-    func total() -> WordTable {
-        countWaiting()
+    ///
+    /// - Throws: `Failure` (bad data) if a word is too long.
+    func total() throws(Failure) -> WordTable {
+        try countWaiting()
         for table in tables.dropFirst() { tables[0].add(table) }
         return tables[0]
     }
 
     /// Counts the waiting bytes, up to the last place where a word certainly ends.
-    private func countWaiting() {
+    ///
+    /// - Throws: `Failure` (bad data) if a word is too long.
+    private func countWaiting() throws(Failure) {
         let base = UnsafePointer(text.pending.base)
         var pieces: [Range<Int>] = []
         var start = 0
@@ -62,6 +71,11 @@ final class WordCounter: TokenEncoder {
             start = cut
         }
         count(pieces, of: base)
+        guard !tables.contains(where: \.lacksWord) else {
+            throw .about(
+                .badData, "the text", "has a word of more than \(Format.bytes(longestWord))",
+                remedy: "learn the vocabulary from a part of it")
+        }
         text.drop(start)
         ends = []
         enough = max(blockBytes, 2 * text.pending.count)

@@ -20,8 +20,14 @@ final class WordTable {
     private var bytes: UnsafeMutablePointer<UInt8>
     private var byteCapacity = 1 << 16
     private(set) var byteCount = 0
+    /// The size in bytes of the longest word that the table counts.
+    private let longestWord: Int
+    /// Whether a longer word was left out.
+    private(set) var lacksWord = false
 
-    init() {
+    init(longestWord: Int) {
+        precondition(longestWord <= UInt32.max, "a slot holds the length")
+        self.longestWord = longestWord
         slots = .allocate(capacity: capacity)
         slots.initialize(repeating: Slot(), count: capacity)
         bytes = .allocate(capacity: byteCapacity)
@@ -35,7 +41,7 @@ final class WordTable {
     /// The number of different words.
     var count: Int { used }
 
-    /// Counts a word.
+    /// Counts a word, unless it is longer than `longestWord`.
     @inline(__always)
     func add(_ word: UnsafePointer<UInt8>, length: Int, times: Int = 1) {
         let hash = Self.hash(word, length)
@@ -79,6 +85,10 @@ final class WordTable {
     private func insert(
         _ word: UnsafePointer<UInt8>, length: Int, times: Int, hash: UInt32, at place: Int
     ) {
+        guard length <= longestWord else {
+            lacksWord = true
+            return
+        }
         if byteCount + length > byteCapacity {
             byteCapacity = max(2 * byteCapacity, byteCount + length)
             let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: byteCapacity)

@@ -12,8 +12,8 @@ package struct EvaluationText: Sendable {
     /// The characters (Unicode scalars) that begin in the predicted tokens.
     package let characters: Int
 
-    /// Reads and encodes a text file; "-" is standard input. Text that spells a special token
-    /// remains text.
+    /// Reads and encodes a text file, which may be compressed; "-" is standard input. Text that
+    /// spells a special token remains text.
     ///
     /// - Parameter vocabularySize: the number of tokens that the model knows.
     /// - Throws: `Failure` (missing input, input/output); (bad data) if the text is not in the
@@ -42,7 +42,8 @@ package struct EvaluationText: Sendable {
             ids.removeAll(keepingCapacity: true)
         }
         var isEmpty = true
-        try Descriptor(text: path).forEachChunk { (chunk) throws(Failure) in
+        var file = try InputFile(path, name: name)
+        try file.forEachChunk { (chunk) throws(Failure) in
             isEmpty = false
             try encoder.encode(chunk, into: &ids)
             try take()

@@ -18,7 +18,8 @@ package struct Question: Sendable, Equatable {
     /// The index of the right ending.
     package let label: Int
 
-    /// Reads questions: JSON lines as in HellaSwag, or llm.c's binary file.
+    /// Reads questions from a file, which may be compressed: JSON lines as in HellaSwag, or llm.c's
+    /// binary file; "-" is standard input.
     ///
     /// The first four bytes of llm.c's files are 20240522.
     ///
@@ -31,26 +32,44 @@ package struct Question: Sendable, Equatable {
     package static func read(
         _ path: String, tokenizer: (any Tokenizer)?, vocabularySize: Int
     ) throws(Failure) -> [Question] {
-        let bytes = try readBytes(path)
+        let name = path == "-" ? "standard input" : path
+        let bytes = try readAll(path, name: name)
         let questions: [Question]
         if QuestionFile.isBinary(bytes) || path.hasSuffix(".bin") {
-            var file = try QuestionFile(bytes, path: path, tokenizer: tokenizer)
+            var file = try QuestionFile(bytes, path: name, tokenizer: tokenizer)
             questions = try file.questions()
         } else if let tokenizer {
-            questions = try QuestionLines(path: path, tokenizer: tokenizer).read(bytes)
+            questions = try QuestionLines(path: name, tokenizer: tokenizer).read(bytes)
         } else {
-            throw .missingTokenizer(for: path)
+            throw .missingTokenizer(for: name)
         }
         guard !questions.isEmpty else {
-            throw .file(.badData, path, "has no questions", remedy: questionRemedy)
+            throw .file(.badData, name, "has no questions", remedy: questionRemedy)
         }
         for (number, question) in questions.enumerated() {
             let ids = [question.context] + question.endings.map(\.tokens)
             if let id = ids.joined().first(where: { $0 >= vocabularySize }) {
-                throw outsideVocabulary(id, of: path, "in question \(number + 1)", vocabularySize)
+                throw outsideVocabulary(id, of: name, "in question \(number + 1)", vocabularySize)
             }
         }
         return questions
+    }
+
+    /// The size of the largest file in bytes. Devices have no end, and a compressed file can hide any size.
+    private static let largestFile = 1 << 31
+
+    private static func readAll(_ path: String, name: String) throws(Failure) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var file = try InputFile(path, name: name)
+        try file.forEachChunk { (chunk) throws(Failure) in
+            try require(
+                bytes.count + chunk.count <= largestFile,
+                or: .file(
+                    .badData, name, "has more than \(largestFile) bytes",
+                    remedy: "check the path"))
+            bytes.append(contentsOf: chunk)
+        }
+        return bytes
     }
 }
 

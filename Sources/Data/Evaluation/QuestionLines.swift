@@ -8,12 +8,13 @@ struct QuestionLines {
     let path: String
     let tokenizer: any Tokenizer
 
-    /// Returns the questions; blank lines are skipped.
+    /// Returns the questions; blank lines and a byte order mark at the start are skipped.
     ///
     /// - Throws: `Failure` (bad data) that names the line at fault.
     func read(_ bytes: [UInt8]) throws(Failure) -> [Question] {
         var questions: [Question] = []
-        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let lines = bytes.dropFirst(byteOrderMark(of: bytes)).split(
+            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() where !line.allSatisfy({ $0 == 32 || $0 == 13 }) {
             questions.append(try question(line, name: "\(path), line \(index + 1)"))
         }

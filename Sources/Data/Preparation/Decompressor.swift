@@ -47,7 +47,9 @@ final class GzipDecompressor: Decompressor {
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(DecompressionProblem) -> (read: Int, written: Int) {
         if isComplete {
-            guard !input.isEmpty else { return (0, 0) }
+            // Tapes and block devices pad files with zeros, which gzip ignores too.
+            let padding = input.prefix { $0 == 0 }.count
+            guard padding == 0, !input.isEmpty else { return (padding, 0) }
             inflateReset(stream)
             isComplete = false
         }

@@ -27,7 +27,7 @@ struct EncodingBatch: ~Copyable {
 
     private var text = PendingText()
     private var items: [Item] = []
-    /// The offset of the open text, which has not ended.
+    /// The offset of the open text, whose end is still to come.
     private var openStart = 0
     /// Whether the last encoder holds the beginning of the open text.
     private var isContinued = false

@@ -325,7 +325,7 @@ extension EncodingPass {
     }
 
     /// Encodes the waiting text, brings the ids to the disk, and returns the state; nil if an encoder holds the
-    /// beginning of a text that has not ended.
+    /// beginning of the open text.
     private mutating func save(at place: Place) throws(Failure) -> Saved? {
         try encodeBatch()
         guard let openText = batch.openText, let train = try train?.save(),

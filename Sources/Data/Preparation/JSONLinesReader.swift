@@ -2,7 +2,8 @@ import Compute
 import Glibc
 import Support
 
-/// A reader of a file whose every line is a JSON object with a document's text. Blank lines are ignored.
+/// A reader of a file whose every line is a JSON object with a document's text. Blank lines and a byte order mark
+/// at the start are ignored.
 final class JSONLinesReader: TextReader {
     /// The size of the longest line, in bytes.
     private static let longestLine = 1 << 30
@@ -51,7 +52,9 @@ final class JSONLinesReader: TextReader {
     func next() throws(Failure) -> TextBlock? {
         let end = try readLines()
         guard end > 0 else { return nil }
-        let tiles = try parse(UnsafeRawBufferPointer(rebasing: buffer[..<end]))
+        // Only the first block begins before the first line.
+        let start = lines == 0 ? byteOrderMark(of: buffer[..<end]) : 0
+        let tiles = try parse(UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
         held -= end
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[end..<end + held]))
 

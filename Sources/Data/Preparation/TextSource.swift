@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 /// An input that was read once and can be read again.
@@ -25,17 +26,28 @@ struct TextSource: JSONReadable {
 
     /// Opens an input, and copies it to a file if it cannot be read twice.
     ///
-    /// - Throws: `Failure` (missing input, input/output).
-    init(_ input: String, split: DataSplit, spoolPath: String) throws(Failure) {
-        let file = try Descriptor(text: input)
+    /// - Throws: `Failure` (missing input, input/output); (requeue) if the work must stop.
+    init(
+        _ input: String, split: DataSplit, spoolPath: String, options: TokenizeOptions
+    ) throws(Failure) {
+        // Opening a pipe would wait for its writer.
+        let file = try Descriptor(text: input, O_NONBLOCK)
         self.input = input
         self.split = split
         name = file.path
         if try file.regularSize() == nil || input == "-" {
             path = spoolPath
-            var spool = try OutputFile(creating: spoolPath)
-            try file.forEachChunk { (chunk) throws(Failure) in try spool.write(chunk) }
-            try spool.finish()
+            do throws(Failure) {
+                var spool = try OutputFile(creating: spoolPath)
+                let isWhole = try file.forEachArrival(until: options.stopRequested) {
+                    (bytes) throws(Failure) in try spool.write(bytes)
+                }
+                guard isWhole else { throw options.stopped }
+                try spool.finish()
+            } catch {
+                FileSystem.removeIfPossible(spoolPath)
+                throw error
+            }
         } else {
             path = input
         }
@@ -44,7 +56,7 @@ struct TextSource: JSONReadable {
         modified = status.modified
     }
 
-    /// Checks that the input has not changed since it was read.
+    /// Checks that the input is the same as when it was read.
     ///
     /// - Throws: `Failure` (bad data) if it has; (missing input) if it does not exist.
     func requireUnchanged() throws(Failure) {

@@ -29,7 +29,7 @@ struct TextSurvey {
         occurs = [Bool](repeating: false, count: collectsCharacters ? 0x11_0000 : 0)
     }
 
-    /// Reads every text that has not been read yet.
+    /// Reads every text that is still unread.
     ///
     /// - Parameters:
     ///   - spoolFolder: the folder for the copies of inputs that cannot be read twice.
@@ -43,21 +43,21 @@ struct TextSurvey {
         let total = try options.totalSize()
         var done = fileBytes
         for (index, input) in options.allInputs.enumerated().dropFirst(sources.count) {
-            let source = try TextSource(
-                input, split: index < options.inputs.count ? .train : .validation,
-                spoolPath: "\(spoolFolder)/input-\(index)")
             let before = findings
             do throws(Failure) {
+                let source = try TextSource(
+                    input, split: index < options.inputs.count ? .train : .validation,
+                    spoolPath: "\(spoolFolder)/input-\(index)", options: options)
                 try read(source) {
                     progress(TokenizeProgress(phase: .reading, done: done + $0, total: total))
                 }
+                done += source.fileBytes
             } catch {
                 // A later call reads the source again from its start.
                 findings = before
                 if error.code == .requeue { try didRead(self) }
                 throw error
             }
-            done += source.fileBytes
             try didRead(self)
         }
     }
@@ -114,6 +114,9 @@ struct TextSurvey {
 // MARK: - Saving
 
 extension TextSurvey {
+    /// Whether there are results to save. Inputs that were copied have to be copied again.
+    var hasResults: Bool { sources.first?.isSpooled == false }
+
     /// The results so far, except for inputs that were copied, as JSON.
     var saved: JSONValue {
         [

@@ -88,16 +88,24 @@ private func write(
     }
     let trainUnits = try trainUnits(survey, options, isText: isText)
     for finding in survey.allFindings { found(finding) }
-    let chosen: any Tokenizer =
-        if let tokenizer { tokenizer } else if state.pass != nil {
-            try loadTokenizer(folder: folder)
-        } else if case .trained(let training) = options.tokenizer {
-            try trainedTokenizer(
+    let chosen: any Tokenizer
+    if let tokenizer {
+        chosen = tokenizer
+    } else if state.pass != nil {
+        chosen = try loadTokenizer(folder: folder)
+    } else if case .trained(let training) = options.tokenizer {
+        do throws(Failure) {
+            chosen = try trainedTokenizer(
                 training, options: options, survey: survey, trainUnits: trainUnits,
                 progress: progress)
-        } else {
-            try CharacterTokenizer(scalars: survey.characters)
+        } catch {
+            // A later call learns from the start, but need not check the texts again.
+            if error.code == .requeue { try state.save(survey) }
+            throw error
         }
+    } else {
+        chosen = try CharacterTokenizer(scalars: survey.characters)
+    }
     try chosen.save(folder: folder)
     var pass = try EncodingPass(
         tokenizer: chosen, options: options, survey: survey, isText: isText,

@@ -58,7 +58,8 @@ package struct TokenizeOptions: Sendable {
     package var threads = 1
     /// Whether to continue an interrupted tokenization.
     package var resumes = false
-    /// A function that returns whether the work must stop; it is called after each block of text.
+    /// A function that returns whether the work must stop. It is called after each block of text and each merge,
+    /// and while standard input or a pipe is copied.
     package var stopRequested: @Sendable () -> Bool = { false }
     /// The number of bytes to read at a time.
     package var chunkBytes = 1 << 20

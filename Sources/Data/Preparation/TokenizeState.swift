@@ -5,7 +5,7 @@ struct TokenizeState {
     private static let fileName = "progress.json"
     private static let lockName = "progress.lock"
 
-    /// The state of the encoding, or nil if it has not begun.
+    /// The state of the encoding, or nil before it begins.
     private(set) var pass: EncodingPass.Saved?
     private let path: String
     /// The fingerprint of the options that decide the result.
@@ -46,7 +46,7 @@ struct TokenizeState {
     /// Saves the results of the survey so far, if a save is due or the work must stop.
     mutating func save(_ survey: TextSurvey) throws(Failure) {
         let isDue = ContinuousClock.now - lastSave >= .seconds(options.secondsBetweenSaves)
-        guard isDue || options.stopRequested() else { return }
+        guard survey.hasResults, isDue || options.stopRequested() else { return }
         try write(survey, nil)
     }
 

@@ -14,7 +14,7 @@ final class AddedTokenEncoder: TokenEncoder {
     private var text: ValidatedText
     /// The normalized text that waits for the search for normalized tokens.
     private var normalized = PendingText()
-    /// The text of the words that have not ended.
+    /// The text after the last complete word.
     private var wordText = PendingText()
     /// The number of bytes that `wordText` must have before the next scan.
     private var enough = 1

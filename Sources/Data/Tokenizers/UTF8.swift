@@ -41,6 +41,11 @@ func utf8Scalar(_ bytes: UnsafePointer<UInt8>, at offset: Int, end: Int) -> UTF8
     return .scalar(scalar, length: length)
 }
 
+/// Returns the number of bytes of the UTF-8 byte order mark at the start of some bytes; 0 if there is none.
+func byteOrderMark(of bytes: some Sequence<UInt8>) -> Int {
+    bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+}
+
 /// The longest prefix of some bytes that is well-formed UTF-8.
 struct UTF8Prefix {
     /// The number of leading bytes that are whole, well-formed scalars.

@@ -1,16 +1,18 @@
+import Glibc
 import Support
 
 extension Descriptor {
     /// Opens a text file; "-" is standard input.
     ///
+    /// - Parameter flags: further flags of `open(2)`.
     /// - Throws: `Failure` (missing input) if there is no such file; (input/output) if it cannot be
     ///   read.
-    init(text path: String) throws(Failure) {
+    init(text path: String, _ flags: Int32 = 0) throws(Failure) {
         _ = try Self.textSize(path)
         if path == "-" {
             try self.init(standardInput: "standard input")
         } else {
-            try self.init(reading: path)
+            try self.init(opening: path, O_RDONLY | flags)
         }
     }
 

@@ -88,7 +88,7 @@ extension BranchDesign {
     }
 
     /// Returns the checkpoints from which branches start: all that can, or, if the user named none,
-    /// those at which the run's rate has not decayed.
+    /// those before the run's rate decays.
     ///
     /// - Throws: `Failure` (configuration) if there are none.
     private static func starts(

@@ -53,6 +53,8 @@ package struct RangeTestSession {
         let recipe = try world.agree { () throws(Failure) in
             var recipe = try Recipe(
                 toml: text, name: recipePath, overrides: overrides, model: record?.defaults())
+            recipe.makePathsAbsolute()
+            try record?.settleVocabulary(of: &recipe.model, dataPath: dataPath)
             // A range test does not evaluate.
             recipe.training.averagingPower = nil
             return recipe

@@ -64,6 +64,7 @@ package struct Recipe: Sendable, Equatable {
             try apply(setting, in: settingsFile)
             written.insert("\(setting.section).\(setting.key)")
         }
+        self.model.forgetUsualBias()
         let usual = OptimizerConfiguration(name: optimizer.name)
         if !written.contains("optimizer.weight_decay") { optimizer.weightDecay = usual.weightDecay }
         if !written.contains("optimizer.momentum") { optimizer.momentum = usual.momentum }
@@ -105,6 +106,7 @@ package struct Recipe: Sendable, Equatable {
     package func applying(_ overrides: [String]) throws(Failure) -> Recipe {
         var recipe = self
         for override in overrides { try recipe.apply(RecipeSetting(override)) }
+        recipe.model.forgetUsualBias()
         try recipe.validate()
         return recipe
     }

@@ -119,6 +119,31 @@ package struct Descriptor: ~Copyable {
         }
     }
 
+    /// Reads everything from the current position to the end, in pieces as they arrive.
+    ///
+    /// - Parameter stop: returns whether to stop. It is also called while nothing arrives, at least
+    ///   ten times a second.
+    /// - Returns: whether the end was reached.
+    package func forEachArrival(
+        until stop: () -> Bool, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) -> Bool {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+        defer { buffer.deallocate() }
+        while !stop() {
+            // A read that waits would not return after a signal.
+            var state = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&state, 1, 100)
+            guard ready >= 0 || errno == EINTR else { throw .systemCall("read", path) }
+            guard ready > 0 else { continue }
+            let count = repeating { Glibc.read(number, buffer.baseAddress, buffer.count) }
+            if count < 0, errno == EAGAIN { continue }
+            guard count >= 0 else { throw .systemCall("read", path) }
+            if count == 0 { return true }
+            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+        return false
+    }
+
     /// The size in bytes; nil for a pipe, a device or a folder.
     package func regularSize() throws(Failure) -> Int? {
         var status = stat()

@@ -1,3 +1,4 @@
+import Recipes
 import Support
 import Telemetry
 import Training
@@ -46,11 +47,12 @@ package struct SweepFolder: Sendable {
 
     /// Creates the folder of a new sweep, completely or not at all.
     ///
+    /// - Parameter mixture: the absolute paths of the mixed data folders, which can be relative in the recipe.
     /// - Throws: `Failure` (usage) if the path is taken; (I/O) if the folder cannot be written.
     package func create(
         specification text: String, recipe recipeText: String, dataPath: String,
-        fingerprint: String, trainingTokens: Int, initialModel: InitialModelRecord? = nil,
-        budget: SweepBudget? = nil
+        fingerprint: String, trainingTokens: Int, mixture: [String] = [],
+        initialModel: InitialModelRecord? = nil, budget: SweepBudget? = nil
     ) throws(Failure) {
         guard !holdsSweep else {
             throw .file(
@@ -66,6 +68,7 @@ package struct SweepFolder: Sendable {
                 "training_tokens": .integer(trainingTokens),
                 "recipe_sha256": .string(SHA256.hash(recipeText)),
             ]
+            if !mixture.isEmpty { origin["mixture"] = .array(mixture.map(JSONValue.string)) }
             if let initialModel { origin["initial_model"] = .object(initialModel.json) }
             try AtomicFile.write(origin.text + "\n", to: inside.origin)
             if let budget { try inside.write(budget) }
@@ -106,10 +109,17 @@ package struct SweepFolder: Sendable {
     /// - Throws: `Failure` (missing input) if there is no sweep; the failures of reading it.
     package func readSpecification() throws(Failure) -> SweepSpecification {
         guard holdsSweep else { throw .holdsNo("sweep", path, command: "sweep") }
-        return try SweepSpecification(
+        let origin = try FileSystem.exists(self.origin) ? readOrigin() : nil
+        var read = try SweepSpecification(
             toml: try readText(specification), name: specification, recipeFile: recipe,
-            model: try readInitialModel()?.defaults(), recipe: readText
+            model: try origin?.initialModel?.defaults(), recipe: readText
         )
+        let paths = origin?.mixture ?? []
+        for (index, path) in zip(read.baseRecipe.data.mixture.indices, paths) {
+            read.baseRecipe.data.mixture[index].path = path
+        }
+        read.baseRecipe.makePathsAbsolute()
+        return read
     }
 
     /// The data, the recipe and the initial model with which a sweep was started.
@@ -119,6 +129,9 @@ package struct SweepFolder: Sendable {
         /// The number of tokens in the training data; nil if an earlier version started the sweep.
         package let trainingTokens: Int?
         package let recipeHash: String
+        /// The absolute paths of the mixed data folders; nil if nothing is mixed, or if an earlier version
+        /// started the sweep.
+        package let mixture: [String]?
         /// The trained model from which every run starts; nil for new parameters.
         package let initialModel: InitialModelRecord?
 
@@ -127,6 +140,7 @@ package struct SweepFolder: Sendable {
             fingerprint = try json.read("data_fingerprint")
             trainingTokens = try json.read("training_tokens")
             recipeHash = try json.read("recipe_sha256")
+            mixture = try json.read("mixture")
             initialModel = try json.read("initial_model")
         }
     }

@@ -34,7 +34,7 @@ extension SweepSession {
         let requested = try InitialModel(initialRequest)
         guard requested.record.digest == recorded?.digest else {
             throw .option(
-                "--init-from", requested.record.path,
+                "--init-from", initialRequest.name,
                 "cannot change midway, because the sweep in \(folder.path) started from "
                     + (recorded?.title ?? "new parameters"),
                 remedy: "leave it out to resume the sweep, or start a new one in another folder")

@@ -130,7 +130,7 @@ package struct SweepSession {
     ///
     /// - Parameter initialModel: the trained model from which every run starts; nil for none.
     func readInput(_ initialModel: InitialModelRecord?) throws(Failure) -> Input {
-        let specification: SweepSpecification
+        var specification: SweepSpecification
         let text: String
         if let path = specificationPath {
             text = try readText(path)
@@ -139,6 +139,7 @@ package struct SweepSession {
             ) {
                 (recipe) throws(Failure) in try readText(Self.path(recipe, relativeTo: path))
             }
+            specification.baseRecipe.makePathsAbsolute()
             if resumes { try specification.requireSameRuns(as: folder.readSpecification()) }
         } else if resumes {
             specification = try folder.readSpecification()
@@ -156,10 +157,12 @@ package struct SweepSession {
                 "is one model, but the specification has models of several sizes",
                 remedy: "remove widths and layers from it")
         }
+        let path = try findDataPath()
+        try initialModel?.settleVocabulary(of: &specification.baseRecipe.model, dataPath: path)
         var recipe = try specification.firstRecipe
         try recipe.training.precision.requireProcessor(emulates: job.emulatesBF16)
         let data = try TrainingData(
-            path: try findDataPath(), recipe: &recipe, isRemembered: dataPath == nil,
+            path: path, recipe: &recipe, isRemembered: dataPath == nil,
             rank: world.rank)
         if givenBudget != nil { _ = try SweepPlan(folder, specification) }
         if case .tokens(let count)? = givenBudget, let run = specification.tokens.max(), count < run
@@ -172,12 +175,6 @@ package struct SweepSession {
         for var own in try specification.firstRecipes {
             own.model.vocabularySize = recipe.model.vocabularySize
             try own.requireOneBatch()
-            try require(
-                own.training.patience == nil,
-                or: .key(
-                    "[training] patience", own.training.patience ?? 0,
-                    "would end runs early, which could then not be compared",
-                    remedy: "remove it for a sweep"))
             _ = try TrainingPlan(own, ranks: 1)
         }
         return Input(
@@ -229,7 +226,9 @@ package struct SweepSession {
             return try folder.create(
                 specification: input.text, recipe: input.specification.recipeText,
                 dataPath: FileSystem.absolute(input.data.path), fingerprint: input.data.fingerprint,
-                trainingTokens: input.data.training.tokenCount, initialModel: initialModel,
+                trainingTokens: input.data.training.tokenCount,
+                mixture: input.specification.baseRecipe.data.mixture.map(\.path),
+                initialModel: initialModel,
                 budget: givenBudget)
         }
         let origin = try folder.readOrigin()

@@ -82,6 +82,13 @@ extension SweepSpecification {
     ///
     /// - Throws: `Failure` (configuration) that names the first problem.
     package func validate() throws(Failure) {
+        if let patience = baseRecipe.training.patience {
+            throw located(
+                .key(
+                    "[training] patience", patience,
+                    "would end runs early, which could then not be compared",
+                    remedy: "remove it for a sweep"))
+        }
         guard !hasSizes else {
             for member in try members { try member.specification.validate() }
             return

@@ -16,17 +16,6 @@ extension InitialModel {
         return defaults
     }
 
-    /// Returns a recipe whose vocabulary is the model's if neither the recipe nor the data state one.
-    func settlingVocabulary(of recipe: Recipe, dataPath: String?) -> Recipe {
-        var recipe = recipe
-        if recipe.model.vocabularySize == 0, let dataPath,
-            !FileSystem.exists("\(dataPath)/\(tokenizerFileName)")
-        {
-            recipe.model.vocabularySize = configuration.vocabularySize
-        }
-        return recipe
-    }
-
     /// Checks that the parameters fit a recipe's model and its data; returns what the plan says
     /// about the start.
     ///

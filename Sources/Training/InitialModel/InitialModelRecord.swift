@@ -1,3 +1,4 @@
+import Data
 import MPI
 import Recipes
 import Support
@@ -25,6 +26,15 @@ package struct InitialModelRequest: Sendable, Equatable {
         }
     }
 
+    /// The path, and the checkpoint's option if there is one, for messages.
+    package var name: String {
+        switch checkpoint {
+        case nil, .newest?: path
+        case .best?: "\(path) --init-checkpoint best"
+        case .step(let step)?: "\(path) --init-checkpoint \(step)"
+        }
+    }
+
     fileprivate init(path: String, step: Int?) {
         self.path = path
         checkpoint = step.map { .step($0) }
@@ -49,10 +59,24 @@ package struct InitialModelRecord: Sendable, Equatable {
     ///
     /// - Throws: `Failure` (configuration) if the record is damaged.
     package func defaults() throws(Failure) -> GPTConfiguration {
-        let name = "the record of the initial model"
-        var model = try Recipe(toml: modelSection, name: name).model
+        var model = try configuration()
         model.vocabularySize = 0
         return model
+    }
+
+    /// Sets the vocabulary of a recipe to the model's if neither the recipe nor the data state one.
+    ///
+    /// - Throws: `Failure` (configuration) if the record is damaged.
+    package func settleVocabulary(
+        of model: inout GPTConfiguration, dataPath: String
+    ) throws(Failure) {
+        guard model.vocabularySize == 0, !FileSystem.exists("\(dataPath)/\(tokenizerFileName)")
+        else { return }
+        model.vocabularySize = try configuration().vocabularySize
+    }
+
+    private func configuration() throws(Failure) -> GPTConfiguration {
+        try Recipe(toml: modelSection, name: "the record of the initial model").model
     }
 
     /// Returns the record of the first rank on all ranks. Collective: every rank must call this.
@@ -66,13 +90,15 @@ package struct InitialModelRecord: Sendable, Equatable {
         }
     }
 
-    /// Returns whether a request may name this model, which is not opened: "best" is taken for the
-    /// recorded checkpoint.
+    /// Returns whether a request names this model, which is not opened. "best" names the run's
+    /// checkpoint with the lowest validation loss so far.
     package func isNamed(by request: InitialModelRequest) -> Bool {
-        let isStep =
-            request.checkpoint == nil || request.checkpoint == .best
-            || request.checkpoint == self.request.checkpoint
-        return isStep && path == FileSystem.absolute(RunFolder(request.path).path)
+        let run = RunFolder(request.path)
+        guard path == FileSystem.absolute(run.path) else { return false }
+        guard request.checkpoint == .best else {
+            return request.checkpoint == nil || request.checkpoint == self.request.checkpoint
+        }
+        return step != nil && step == (try? run.checkpoint(.best))?.step
     }
 
     /// The name of the model in messages.
@@ -119,7 +145,7 @@ extension RunFolder {
         let isSame = record?.isNamed(by: request) ?? false
         guard !isSame else { return }
         throw .option(
-            "--init-from", request.path,
+            "--init-from", request.name,
             "cannot change midway, because the run in \(path) started from "
                 + (record?.title ?? "new parameters"),
             remedy: "leave it out to resume the run, or start a new run in another folder")

@@ -20,18 +20,20 @@ package enum StopSignals {
         listen(to: SIGUSR2, once: false)
     }
 
-    /// Makes SIGTERM, SIGINT and SIGHUP request a checkpoint and a stop too; a second one ends the
-    /// process at once.
-    package static func listenForTermination() {
-        listen(to: SIGTERM, once: true)
-        listen(to: SIGINT, once: true)
+    /// Makes SIGTERM, SIGINT and SIGHUP request a checkpoint and a stop too.
+    ///
+    /// - Parameter once: whether a second one ends the process at once. A process that stops promptly
+    ///   and must remove its files ignores further ones instead.
+    package static func listenForTermination(once: Bool = true) {
+        listen(to: SIGTERM, once: once)
+        listen(to: SIGINT, once: once)
         // Under nohup, SIGHUP is ignored, so that a closed terminal does not stop the run.
         var hangup = sigaction()
         sigaction(SIGHUP, nil, &hangup)
         let isIgnored = withUnsafeBytes(of: hangup.__sigaction_handler) { handler in
             withUnsafeBytes(of: SIG_IGN) { handler.elementsEqual($0) }
         }
-        if !isIgnored { listen(to: SIGHUP, once: true) }
+        if !isIgnored { listen(to: SIGHUP, once: once) }
     }
 
     /// Makes SIGUSR1 and SIGTERM end the process at once with `Failure.Code.requeue`, for commands

@@ -6,7 +6,7 @@ import Support
 ///
 /// A resume may change the number of steps, the evaluations, the checkpoints, the telemetry, and the
 /// schedules of the remaining steps' rate and batch. It refuses a change that would affect earlier steps.
-struct ResumedRecipe {
+package struct ResumedRecipe {
     private let run: RunFolder
     private let original: Recipe
     /// The step of the checkpoint from which the run resumes.
@@ -17,7 +17,7 @@ struct ResumedRecipe {
     /// - Parameter checkpoint: the checkpoint from which the run resumes; nil for the newest.
     /// - Throws: `Failure` if the folder holds no run or its recipe cannot be read; (configuration)
     ///   if the recipe was edited after the checkpoint.
-    init(of run: RunFolder, at checkpoint: Checkpoint? = nil) throws(Failure) {
+    package init(of run: RunFolder, at checkpoint: Checkpoint? = nil) throws(Failure) {
         self.run = run
         original = try Recipe(toml: try run.read(run.recipe), name: run.recipe)
         // `??` would lose the type of the error.
@@ -57,39 +57,40 @@ struct ResumedRecipe {
     ///
     /// - Throws: `Failure` (configuration) if a key that cannot change midway differs; it names the
     ///   first such key.
-    func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
-        var wanted: Recipe
-        if let path {
-            // A recipe for a trained model may lack its shape.
-            let model = try run.readInitialModel() == nil ? nil : original.model
-            wanted = try Recipe(
-                toml: try readText(path), name: path, overrides: overrides, model: model
-            ).fillingUnsetKeys(from: original)
-        } else {
-            wanted = try Recipe(
-                toml: try run.read(run.recipe), name: run.recipe, overrides: overrides)
-        }
+    package func recipe(given path: String?, overrides: [String]) throws(Failure) -> Recipe {
+        // A recipe for a trained model may lack its shape.
+        let startedFromModel = try run.readInitialModel() != nil
+        // `??` would lose the type of the error.
+        let text: String
+        if let path { text = try readText(path) } else { text = try run.read(run.recipe) }
+        let given = try Recipe(
+            unchecked: text, name: path ?? run.recipe,
+            settings: try overrides.map(RecipeSetting.init(_:)),
+            model: path != nil && startedFromModel ? original.model : nil)
+        var wanted = path == nil ? given : given.fillingUnsetKeys(from: original)
         wanted.makePathsAbsolute()
-        if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys) {
-            let key = "\(path ?? "--set"): \(difference.key)"
-            var rescheduled = wanted.withoutFreeKeys
-            rescheduled.schedule = original.schedule
-            rescheduled.training.batchSchedule = original.training.batchSchedule
-            if rescheduled == original.withoutFreeKeys {
-                if try keepsSteps(wanted) { return wanted }
-                let isBatch = wanted.training.batchSchedule != original.training.batchSchedule
-                throw .key(
-                    key, difference.value,
-                    "would change the \(isBatch ? "batch" : "learning rate") of steps that the run in "
-                        + "\(run.path) has taken",
-                    remedy: "keep the schedule up to step \(step), and append to it"
-                        + (isBatch ? "" : " with schedule.parts"))
-            }
+        let place = path ?? "--set"
+        // Other keys may no longer fit a key that cannot change, so it is named first.
+        if let difference = wanted.withoutFreeKeys(schedulesOf: original)
+            .firstDifference(from: original.withoutFreeKeys)
+        {
             throw .key(
-                key, difference.value,
+                "\(place): \(difference.key)", difference.value,
                 "cannot change midway, because the run in \(run.path) was started with "
                     + "\(difference.otherValue)",
                 remedy: "resume without it, or start a new run in another folder")
+        }
+        try given.validate()
+        if let difference = wanted.withoutFreeKeys.firstDifference(from: original.withoutFreeKeys),
+            try !keepsSteps(wanted)
+        {
+            let isBatch = wanted.training.batchSchedule != original.training.batchSchedule
+            throw .key(
+                "\(place): \(difference.key)", difference.value,
+                "would change the \(isBatch ? "batch" : "learning rate") of steps that the run in "
+                    + "\(run.path) has taken",
+                remedy: "keep the schedule up to step \(step), and append to it"
+                    + (isBatch ? "" : " with schedule.parts"))
         }
         return wanted
     }
@@ -126,8 +127,16 @@ extension Recipe {
         return recipe
     }
 
+    /// Returns the recipe without free keys, and with the schedules of another.
+    fileprivate func withoutFreeKeys(schedulesOf other: Recipe) -> Recipe {
+        var recipe = withoutFreeKeys
+        recipe.schedule = other.schedule
+        recipe.training.batchSchedule = other.training.batchSchedule
+        return recipe
+    }
+
     /// Makes the paths of data folders independent of the working directory.
-    mutating func makePathsAbsolute() {
+    package mutating func makePathsAbsolute() {
         for index in data.mixture.indices {
             data.mixture[index].path = FileSystem.absolute(data.mixture[index].path)
         }

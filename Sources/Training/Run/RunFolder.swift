@@ -119,6 +119,20 @@ package struct RunFolder: Sendable {
         return try readText(file)
     }
 
+    /// Checks that the folder, which is to be evaluated on the data of its run, is not a model in Hugging
+    /// Face's layout.
+    ///
+    /// - Throws: `Failure` (usage) if it is one.
+    package func refuseModelWithoutText() throws(Failure) {
+        guard !holdsRun, FileSystem.exists("\(path)/\(InitialModel.configurationName)") else {
+            return
+        }
+        throw .file(
+            .usage, path,
+            "holds a model in Hugging Face's layout, which is evaluated only on text or questions",
+            remedy: "add --text FILE or --multiple-choice FILE")
+    }
+
     /// Returns the data folder that the run was started with.
     ///
     /// - Throws: the same as `read`; `Failure` (missing input) if the file is lost or empty.

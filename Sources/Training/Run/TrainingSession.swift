@@ -134,7 +134,10 @@ package struct TrainingSession {
                 toml: try readText(recipePath), name: recipePath, overrides: overrides,
                 model: initial?.defaults)
             recipe.makePathsAbsolute()
-            return initial?.settlingVocabulary(of: recipe, dataPath: dataPath) ?? recipe
+            if let dataPath {
+                try initial?.record.settleVocabulary(of: &recipe.model, dataPath: dataPath)
+            }
+            return recipe
         }
         return try ResumedRecipe(of: copy?.source ?? run, at: copy?.checkpoint).recipe(
             given: recipePath, overrides: overrides)

@@ -118,7 +118,7 @@ package struct RunPlanner: Sendable {
         return round(moreSeeds(Set(gaps.map(\.batch)), state), after: finished) ?? .exhausted
     }
 
-    /// Returns a round of those runs that have not finished, sorted by seed; nil if all have.
+    /// Returns a round of the unfinished ones of these runs, sorted by seed; nil if there are none.
     private func round(_ runs: [PlannedRun], after finished: [TrainedPoint]) -> Round? {
         var known = finished.map {
             PlannedRun(batch: $0.batch, learningRate: $0.learningRate, seed: $0.seed)
