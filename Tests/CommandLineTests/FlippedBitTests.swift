@@ -11,27 +11,14 @@ extension CommandLineTests {
         func flippedBit(isSharded: Bool) throws {
             let bench = try Workbench()
             let errors = bench.path("errors.txt")
-            // The rate is too small to change a parameter, so that memory equals the checkpoint.
             let job = try BackgroundCommand(
                 "sh",
                 [
                     "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "\(Launch.root)/launch/mpirun",
                     "--ranks", "3", "--oversubscribe", "--", Workbench.lockstep,
-                ]
-                    + bench.training(
-                        set: "training.steps=1000000", "checkpoint.every=10",
-                        "checkpoint.compare_every=10", "evaluation.every=0",
-                        "optimizer.learning_rate=1e-30", "optimizer.weight_decay=0",
-                        "schedule.minimum_learning_rate=0", "optimizer.sharded=\(isSharded)",
-                        // Blocks of parameters that are checked together hold few tensors.
-                        "model.width=192"))
-            let model = bench.path("run/checkpoints/step-00000010/model.safetensors")
-            try job.wait { FileManager.default.fileExists(atPath: model) }
-            let pattern = try bytes(of: "h.0.mlp.c_fc.weight", in: model)
-            let ranks = try Launch.ranks(of: bench.path("run"))
-            try #require(ranks.count == 3, "the run has 3 ranks")
-            #expect(try flip(pattern, in: #require(ranks[1])) > 0)
-            #expect(job.waitUntilExit() == 78)
+                ] + bench.training() + settings(isSharded, steps: 1_000_000, every: 10))
+            try flip(in: bench, job, step: 10)
+            #expect(job.waitUntilExit() == 74)
             let text = try String(contentsOfFile: errors, encoding: .utf8)
             let host = ProcessInfo.processInfo.hostName
             if isSharded {
@@ -46,6 +33,53 @@ extension CommandLineTests {
                 text.contains(
                     "the parameters: differ in h.0.mlp.c_fc.weight, which rank 1 on \(host) has "
                         + "unlike most ranks"), "\(text)")
+        }
+
+        @Test(
+            "a supervised run in which a bit flips ends with the same bytes",
+            arguments: [false, true])
+        func supervisedFlip(isSharded: Bool) throws {
+            let bench = try Workbench()
+            let steps = 1500
+            let settings = settings(isSharded, steps: steps, every: 100)
+            try #require(
+                try bench.lockstep(bench.training(into: "alone") + settings).status == 0)
+            let errors = bench.path("errors.txt")
+            let job = try BackgroundCommand(
+                "sh",
+                [
+                    "-c", "exec \"$0\" \"$@\" 2>'\(errors)'", "\(Launch.root)/launch/supervise",
+                    "--ranks", "3", "--oversubscribe", "--backoff", "1", "--", Workbench.lockstep,
+                ] + bench.training() + settings)
+            try flip(in: bench, job, step: 100)
+            #expect(job.waitUntilExit() == 0)
+            let text = try String(contentsOfFile: errors, encoding: .utf8)
+            #expect(
+                text.contains("the run ended with code 74 at the checkpoint of step "), "\(text)")
+            #expect(try bench.state(steps) == bench.state(steps, of: "alone"))
+        }
+
+        /// Returns the settings of a run whose rate is too small to change a parameter, so that the
+        /// memory of its ranks equals each checkpoint.
+        private func settings(_ isSharded: Bool, steps: Int, every: Int) -> [String] {
+            [
+                "training.steps=\(steps)", "checkpoint.every=\(every)",
+                "checkpoint.compare_every=\(every)", "evaluation.every=0",
+                "optimizer.learning_rate=1e-30", "optimizer.weight_decay=0",
+                "schedule.minimum_learning_rate=0", "optimizer.sharded=\(isSharded)",
+                // Blocks of parameters that are checked together hold few tensors.
+                "model.width=192",
+            ].flatMap { ["--set", $0] }
+        }
+
+        /// Flips a bit of a tensor in the memory of rank 1 of 3, after a checkpoint.
+        private func flip(in bench: Workbench, _ job: BackgroundCommand, step: Int) throws {
+            let model = bench.path("\(Workbench.checkpoint(step))/model.safetensors")
+            try job.wait { FileManager.default.fileExists(atPath: model) }
+            let pattern = try bytes(of: "h.0.mlp.c_fc.weight", in: model)
+            let ranks = try Launch.ranks(of: bench.path("run"))
+            try #require(ranks.count == 3, "the run has 3 ranks")
+            #expect(try flip(pattern, in: #require(ranks[1])) > 0)
         }
 
         /// Returns the first 64 bytes of a tensor in a safetensors file.

@@ -55,7 +55,7 @@ final class ParameterChecks: Sendable {
 
     /// Throws if values have changed except by updates since the last `restart`.
     ///
-    /// - Throws: `Failure` (configuration) with the tensors of the first block that changed.
+    /// - Throws: `Failure` (I/O) with the tensors of the first block that changed.
     func requireUnchanged(_ layout: ArenaLayout) throws(Failure) {
         forEachOwnedBlock(check)
         let block = changedBlock.load(ordering: .relaxed)
@@ -63,7 +63,7 @@ final class ParameterChecks: Sendable {
         let range = SumOfSquares.range(ofBlock: block, count: values.count)
         let names = layout.tensors.filter { $0.range.overlaps(range) }.map(\.name)
         throw .about(
-            .configuration, "the parameters",
+            .inputOutput, "the parameters",
             "changed in \(Format.alternatives(names)) between two updates",
             remedy: "the host's memory is at fault, so test it and resume from the last checkpoint")
     }

@@ -90,7 +90,7 @@ final class CheckpointKeeper {
     /// Checks that all ranks have the same bits of parameters; returns their hash, or an empty
     /// string on a rank that uses another rank's memory. Collective: every rank must call this.
     ///
-    /// - Throws: `Failure` (configuration) on all ranks if they differ; it names the first tensor
+    /// - Throws: `Failure` (I/O) on all ranks if they differ; it names the first tensor
     ///   that differs, and the ranks.
     @discardableResult
     func compareParameters(of state: TrainingState) throws(Failure) -> String {

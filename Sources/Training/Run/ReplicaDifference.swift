@@ -7,7 +7,7 @@ package enum ReplicaDifference {
     /// Finds the tensor and the ranks. Collective: every rank must call this, and only if the
     /// parameters differ.
     ///
-    /// - Returns: a failure (configuration) that names them.
+    /// - Returns: a failure (I/O) that names them.
     static func failure(
         parameters: Buffer<Float>, layout: ArenaLayout, communicator: Communicator
     ) throws(Failure) -> Failure {
@@ -47,7 +47,7 @@ package enum ReplicaDifference {
                 : "differ in \(tensor), which \(names) \(ranks.count == 1 ? "has" : "have") "
                     + "unlike most ranks"
         return .about(
-            .configuration, "the parameters", problem,
+            .inputOutput, "the parameters", problem,
             remedy: "a rank's memory or build is at fault, so test that host's memory and resume "
                 + "from the last checkpoint")
     }
