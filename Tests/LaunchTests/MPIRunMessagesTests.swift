@@ -40,8 +40,8 @@ import Testing
         #expect(
             outcome.sentences == [
                 "launch/mpirun: srun cannot start Open MPI on the nodes of this allocation (Unable to "
-                    + "confirm allocation for job 7: Invalid job id); check that the allocation has not "
-                    + "ended and that its nodes are up."
+                    + "confirm allocation for job 7: Invalid job id); check that the allocation is "
+                    + "still valid and that its nodes are up."
             ])
     }
 
